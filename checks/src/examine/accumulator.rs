@@ -1,0 +1,153 @@
+//! What was seen in one pane.
+
+use std::sync::Arc;
+
+use crate::limits::Limits;
+use crate::merge::count_reason;
+use crate::profile::{Profile, UniquenessBuilder};
+use crate::record::RecordView;
+use crate::report::{Example, Histogram, PaneSummary, RuleTally};
+use crate::rules::{Metric, Rule};
+use crate::tape::Shape;
+
+/// What was seen in one pane of one topic. Grows with the number of fields and kept values, not
+/// with the number of records.
+#[derive(Debug)]
+pub struct Accumulator {
+    /// All but the profile, the delay and the rules' tallies.
+    pub(super) seen: PaneSummary,
+    pub(super) documents: u64,
+    pub(super) decode_failed: u64,
+    pub(super) delay: Histogram,
+    pub(super) profile: Profile,
+    /// One for each rule of the topic, in their order; idle for those that no record decides.
+    pub(super) tallies: Vec<Tally>,
+}
+
+/// Tally of one rule.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) checked: u64,
+    pub(super) failed: u64,
+    pub(super) errors: u64,
+    pub(super) examples: Vec<Example>,
+    pub(super) unique: Option<UniquenessBuilder>,
+}
+
+impl Accumulator {
+    pub(super) fn new(rules: &[Arc<Rule>], limits: &Limits) -> Self {
+        let tallies = rules.iter().map(|rule| Tally {
+            unique: matches!(rule.metric, Metric::DuplicateValues { .. })
+                .then(|| UniquenessBuilder::new(limits.uniqueness_values)),
+            ..Tally::default()
+        });
+        Self {
+            seen: PaneSummary::default(),
+            documents: 0,
+            decode_failed: 0,
+            delay: Histogram::default(),
+            profile: Profile::new(limits),
+            tallies: tallies.collect(),
+        }
+    }
+
+    /// A record of this pane was read, at `record_ms`; `bad_timestamp` says that this is not its own
+    /// time, but that of its arrival.
+    pub fn read(&mut self, record: &RecordView<'_>, record_ms: i64, bad_timestamp: bool) {
+        let seen = &mut self.seen;
+        let is_first = seen.read == 0;
+        seen.read += 1;
+        let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+        seen.read_bytes += bytes as u64;
+        seen.bad_timestamps += u64::from(bad_timestamp);
+        seen.first_record_ms = if is_first { record_ms } else { seen.first_record_ms.min(record_ms) };
+        seen.last_record_ms = if is_first { record_ms } else { seen.last_record_ms.max(record_ms) };
+    }
+
+    /// A record was read that is not examined, for a reason of [`PaneSummary::unexamined`].
+    pub fn unexamined(&mut self, reason: &'static str) {
+        count_reason(&mut self.seen.unexamined, reason, 1);
+    }
+
+    /// Arrival minus record time of a record read while caught up, in nanoseconds.
+    pub fn observed_delay_ns(&mut self, ns: u64) {
+        self.delay.observe_ns(ns);
+    }
+
+    /// A record was read while catching up: its delay is not observed.
+    pub fn catching_up(&mut self) {
+        self.seen.catching_up += 1;
+    }
+
+    /// A record's time lies after its arrival.
+    pub fn skewed(&mut self) {
+        self.seen.skewed += 1;
+    }
+
+    /// A finding about a record's headers, for a reason of [`PaneSummary::header_notes`].
+    pub fn header_note(&mut self, reason: &'static str) {
+        count_reason(&mut self.seen.header_notes, reason, 1);
+    }
+
+    /// Memory held, in bytes, to within a tenth: a walk over the fields.
+    pub fn approximate_bytes(&self) -> usize {
+        let examples =
+            |list: &[Example]| list.iter().map(|e| size_of::<Example>() + e.value.len()).sum::<usize>();
+        let tallies: usize = self
+            .tallies
+            .iter()
+            .map(|t| {
+                let unique = t.unique.as_ref().map_or(0, UniquenessBuilder::approximate_bytes);
+                size_of::<Tally>() + examples(&t.examples) + unique
+            })
+            .sum();
+        size_of::<Self>()
+            + self.profile.approximate_bytes()
+            + tallies
+            + examples(&self.seen.decode_examples)
+            + examples(&self.seen.schema_examples)
+    }
+
+    pub(super) fn summary(&self, rules: &[Arc<Rule>], shape: &Shape) -> PaneSummary {
+        let (fields, folded_values) = self.profile.summary(shape);
+        let mut tallies: Vec<_> =
+            rules.iter().zip(&self.tallies).filter_map(|(rule, tally)| self.tally(rule, tally)).collect();
+        tallies.sort_unstable_by(|a, b| a.rule.cmp(&b.rule));
+        PaneSummary {
+            fields,
+            folded_values,
+            rules: tallies,
+            delay: (self.delay.count > 0).then(|| self.delay.clone()),
+            ..self.seen.clone()
+        }
+    }
+
+    /// The tally of a rule that records decide.
+    fn tally(&self, rule: &Rule, tally: &Tally) -> Option<RuleTally> {
+        let of = |checked, failed, examples: &[Example]| RuleTally {
+            rule: rule.id.clone(),
+            checked,
+            failed,
+            errors: tally.errors,
+            examples: examples.to_vec(),
+            uniqueness: tally.unique.as_ref().map(UniquenessBuilder::summary),
+        };
+        match rule.metric {
+            Metric::MissingValues { .. }
+            | Metric::NullValues { .. }
+            | Metric::InvalidValues { .. }
+            | Metric::FailedRows { .. } => Some(of(tally.checked, tally.failed, &tally.examples)),
+            Metric::DuplicateValues { .. } => {
+                let (checked, copies) = tally.unique.as_ref().map_or((0, 0), UniquenessBuilder::tally);
+                Some(of(checked, copies, &tally.examples))
+            }
+            Metric::SchemaViolations => {
+                Some(of(self.seen.schema_checked, self.seen.schema_violations, &self.seen.schema_examples))
+            }
+            Metric::DecodeFailures => {
+                Some(of(self.documents + self.decode_failed, self.decode_failed, &self.seen.decode_examples))
+            }
+            Metric::RowCount | Metric::Freshness | Metric::Drift { .. } => None,
+        }
+    }
+}

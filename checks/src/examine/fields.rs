@@ -1,0 +1,200 @@
+//! Rules about single fields, by one scan over the tape.
+
+use std::sync::Arc;
+
+use super::accumulator::Tally;
+use super::valid::Valid;
+use crate::limits::Limits;
+use crate::merge::add_example;
+use crate::profile::hash;
+use crate::record::RecordView;
+use crate::report::Example;
+use crate::rules::{Metric, Rule, Step};
+use crate::tape::{Data, Document, FieldId, PathStep, Shape, excerpt};
+
+/// The field rules of a topic, found by field id.
+#[derive(Debug)]
+pub(super) struct FieldRules {
+    rules: Vec<FieldRule>,
+    /// What to do at a value of a field; fields that rules name have the lowest ids.
+    targets: Vec<Box<[Target]>>,
+}
+
+#[derive(Debug)]
+struct FieldRule {
+    /// Index among the topic's rules.
+    rule: usize,
+    path: String,
+    kind: Kind,
+    /// In the record at hand: what is checked, and how much of it has the field (or has it null).
+    anchors: u64,
+    found: u64,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Missing,
+    Null,
+    Invalid(Valid),
+    Duplicate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Target {
+    /// Index into `rules`.
+    rule: u32,
+    /// One of what is checked: the document, or an element.
+    is_anchor: bool,
+    /// A value of the field itself.
+    is_value: bool,
+}
+
+impl FieldRules {
+    pub(super) fn new(rules: &[Arc<Rule>], shape: &mut Shape) -> Self {
+        let mut all = Vec::new();
+        for (index, rule) in rules.iter().enumerate() {
+            let kind = match &rule.metric {
+                Metric::MissingValues { .. } => Kind::Missing,
+                Metric::NullValues { .. } => Kind::Null,
+                Metric::InvalidValues { valid, .. } => Kind::Invalid(Valid::new(valid)),
+                Metric::DuplicateValues { .. } => Kind::Duplicate,
+                Metric::RowCount
+                | Metric::FailedRows { .. }
+                | Metric::SchemaViolations
+                | Metric::DecodeFailures
+                | Metric::Freshness
+                | Metric::Drift { .. } => continue,
+            };
+            if let Some(field) = rule.field() {
+                let path = field.text.clone();
+                all.push((
+                    field.steps.as_slice(),
+                    FieldRule { rule: index, path, kind, anchors: 0, found: 0 },
+                ));
+            }
+        }
+        // Fields that only drift and the like name get their ids here too, to be profiled whatever
+        // the limits. A wildcard also means the members that other rules name, so interning goes
+        // on until it brings nothing new.
+        loop {
+            let before = shape.len();
+            rules.iter().filter_map(|r| r.field()).for_each(|f| drop(fields_of(&f.steps, shape)));
+            if shape.len() == before {
+                break;
+            }
+        }
+        let mut targets: Vec<Vec<Target>> = vec![Vec::new(); shape.len()];
+        for (index, (steps, _)) in all.iter().enumerate() {
+            let anchor = steps.iter().rposition(|s| !matches!(s, Step::Key(_))).map_or(0, |at| at + 1);
+            let anchors = fields_of(&steps[..anchor], shape);
+            let values = fields_of(steps, shape);
+            for field in anchors.iter().chain(values.iter().filter(|v| !anchors.contains(v))) {
+                if let Some(at) = field.index().and_then(|at| targets.get_mut(at)) {
+                    let (is_anchor, is_value) = (anchors.contains(field), values.contains(field));
+                    at.push(Target { rule: index as u32, is_anchor, is_value });
+                }
+            }
+        }
+        Self {
+            rules: all.into_iter().map(|(_, rule)| rule).collect(),
+            targets: targets.into_iter().map(Vec::into_boxed_slice).collect(),
+        }
+    }
+
+    pub(super) fn examine(
+        &mut self,
+        record: &RecordView<'_>,
+        document: Document<'_>,
+        tallies: &mut [Tally],
+        limits: &Limits,
+    ) {
+        if self.rules.is_empty() {
+            return;
+        }
+        for value in document.values() {
+            let Some(targets) = value.field().index().and_then(|at| self.targets.get(at)) else {
+                continue;
+            };
+            for target in targets {
+                let Some(rule) = self.rules.get_mut(target.rule as usize) else {
+                    continue;
+                };
+                rule.anchors += u64::from(target.is_anchor);
+                if !target.is_value {
+                    continue;
+                }
+                let data = value.data();
+                match &rule.kind {
+                    Kind::Missing => rule.found += 1,
+                    Kind::Null => rule.found += u64::from(data == Data::Null),
+                    Kind::Invalid(valid) if data != Data::Null => {
+                        let Some(tally) = tallies.get_mut(rule.rule) else {
+                            continue;
+                        };
+                        tally.checked += 1;
+                        if !valid.holds(data) {
+                            tally.failed += 1;
+                            example(&mut tally.examples, record, limits, || {
+                                excerpt(value, limits.string_bytes)
+                            });
+                        }
+                    }
+                    Kind::Duplicate => {
+                        let unique = tallies.get_mut(rule.rule).and_then(|t| t.unique.as_mut());
+                        if let (Some(hash), Some(unique)) = (hash::scalar(data), unique) {
+                            unique.add(hash);
+                        }
+                    }
+                    Kind::Invalid(_) => {}
+                }
+            }
+        }
+        for rule in &mut self.rules {
+            let (anchors, found) = (std::mem::take(&mut rule.anchors), std::mem::take(&mut rule.found));
+            let Some(tally) = tallies.get_mut(rule.rule) else {
+                continue;
+            };
+            let (failed, what) = match rule.kind {
+                // An object has a member once at most: duplicates of keys are not on the tape.
+                Kind::Missing => (anchors.saturating_sub(found), "missing"),
+                Kind::Null => (found, "null"),
+                Kind::Invalid(_) | Kind::Duplicate => continue,
+            };
+            tally.checked += anchors;
+            tally.failed += failed;
+            if failed > 0 {
+                example(&mut tally.examples, record, limits, || {
+                    let share =
+                        if anchors > 1 { format!(" in {failed} of {anchors}") } else { String::new() };
+                    crate::schema::cut(&format!("{} is {what}{share}", rule.path), limits.string_bytes)
+                });
+            }
+        }
+    }
+}
+
+/// One example of a record is enough.
+fn example(list: &mut Vec<Example>, record: &RecordView<'_>, limits: &Limits, text: impl FnOnce() -> String) {
+    let (partition, offset) = (record.partition, record.offset);
+    if !list.iter().any(|e| (e.partition, e.offset) == (partition, offset)) {
+        add_example(list, limits.examples, partition, offset, text);
+    }
+}
+
+/// All fields that a path means: a wildcard means the map's own field and those of the members
+/// that rules name.
+fn fields_of(steps: &[Step], shape: &mut Shape) -> Vec<FieldId> {
+    let mut fields = vec![FieldId::ROOT];
+    for step in steps {
+        let mut next = Vec::new();
+        for field in fields {
+            next.push(shape.pin(field, step));
+            if matches!(step, Step::AnyKey) {
+                let named = shape.pinned_children(field);
+                next.extend(named.into_iter().filter(|f| matches!(shape.step(*f), PathStep::Key(_))));
+            }
+        }
+        fields = next;
+    }
+    fields
+}

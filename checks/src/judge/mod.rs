@@ -1,0 +1,161 @@
+//! A rule against a window: pure, with the clock and the topic's past as arguments.
+//!
+//! - A count is of the window's own records; a share carries its Wilson interval (95% unless the
+//!   rule sets `confidence`).
+//! - `unknown` says that nothing can be said, and why: no record, fewer than `min_records`, no
+//!   schema, a baseline still learning. It is never a guess.
+//! - `error`: the CEL expression could not be evaluated on half of the records or more. With fewer,
+//!   the verdict goes by the records it could be evaluated on, and the message counts the errors.
+//! - With `confidence` a rule fails only when no value of the interval would satisfy it.
+
+mod baseline;
+mod drift;
+mod ratio;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::report::{Example, PaneSummary};
+use crate::rules::{Metric, Rule, Sample, Threshold, Unit};
+use crate::verdict::{Status, Verdict};
+
+/// What is judged: the merged panes of a window.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'a> {
+    /// Start, ms, inclusive.
+    pub from_ms: i64,
+    /// End, ms, exclusive.
+    pub to_ms: i64,
+    /// All panes of it, merged.
+    pub summary: &'a PaneSummary,
+}
+
+/// What the verdict depends on beside the window.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The time that freshness is measured at.
+    pub now_ms: i64,
+    /// Latest record time of the topic, ever; `None` if no record was ever seen.
+    pub last_record_ms: Option<i64>,
+    /// Earlier windows of the topic that did not fail; they do not overlap each other.
+    pub history: &'a [HistoryWindow],
+    /// What of the topic is examined.
+    pub sample: Sample,
+}
+
+/// An earlier window.
+#[derive(Clone, Debug)]
+pub struct HistoryWindow {
+    /// Start, ms, inclusive.
+    pub from_ms: i64,
+    /// End, ms, exclusive.
+    pub to_ms: i64,
+    /// Its merged panes.
+    pub summary: Arc<PaneSummary>,
+}
+
+/// The verdict of a rule on a window.
+pub fn judge(rule: &Rule, window: &Window<'_>, ctx: &Context<'_>) -> Verdict {
+    let found = match &rule.metric {
+        Metric::RowCount => baseline::row_count(rule, window, ctx),
+        Metric::Freshness => freshness(rule, ctx),
+        Metric::Drift { field } => drift::drift(rule, &field.text, window, ctx),
+        Metric::MissingValues { .. }
+        | Metric::NullValues { .. }
+        | Metric::InvalidValues { .. }
+        | Metric::DuplicateValues { .. }
+        | Metric::FailedRows { .. }
+        | Metric::SchemaViolations
+        | Metric::DecodeFailures => ratio::ratio(rule, window.summary, ctx),
+    };
+    Verdict {
+        status: found.status,
+        value: found.value,
+        interval: found.interval,
+        failed: found.failed,
+        checked: found.checked,
+        message: found.message,
+        examples: found.examples,
+        from_ms: window.from_ms,
+        to_ms: window.to_ms,
+    }
+}
+
+/// A verdict without its window.
+struct Found {
+    status: Status,
+    value: Option<f64>,
+    interval: Option<[f64; 2]>,
+    failed: Option<u64>,
+    checked: Option<u64>,
+    message: String,
+    examples: Vec<Example>,
+}
+
+impl Found {
+    fn new(status: Status, message: String) -> Self {
+        Self {
+            status,
+            value: None,
+            interval: None,
+            failed: None,
+            checked: None,
+            message,
+            examples: Vec::new(),
+        }
+    }
+
+    fn unknown(message: impl Into<String>) -> Self {
+        Self::new(Status::Unknown, message.into())
+    }
+
+    fn with_value(self, value: f64) -> Self {
+        Self { value: Some(value), ..self }
+    }
+}
+
+/// Pass or fail by the rule's threshold; pass without one (a rule of a baseline alone).
+fn by_threshold(rule: &Rule, value: f64) -> Status {
+    match rule.threshold {
+        Some(threshold) if !threshold.holds(value) => Status::Fail,
+        _ => Status::Pass,
+    }
+}
+
+/// `; allowed: …`, or nothing without a threshold.
+fn allowed(rule: &Rule, unit: Unit) -> String {
+    rule.threshold.map(|t| format!("; {}", words::allowed(t, unit))).unwrap_or_default()
+}
+
+/// Is no value of the interval allowed?
+fn wholly_beyond(threshold: Threshold, [low, high]: [f64; 2]) -> bool {
+    match threshold {
+        Threshold::MustBe(t) => t < low || high < t,
+        // Every other value would be allowed: only certainty fails.
+        Threshold::MustNotBe(t) => low == t && high == t,
+        Threshold::MustBeGreaterThan(t) => high <= t,
+        Threshold::MustBeGreaterOrEqualTo(t) => high < t,
+        Threshold::MustBeLessThan(t) => low >= t,
+        Threshold::MustBeLessOrEqualTo(t) => low > t,
+        Threshold::MustBeBetween(a, b) => high < a || b < low,
+        Threshold::MustNotBeBetween(a, b) => a <= low && high <= b,
+    }
+}
+
+fn freshness(rule: &Rule, ctx: &Context<'_>) -> Found {
+    let Some(last_ms) = ctx.last_record_ms else {
+        return Found::unknown("no record was ever seen in this topic");
+    };
+    let age_seconds = ctx.now_ms.saturating_sub(last_ms) as f64 / 1_000.0;
+    let message = if age_seconds < 0.0 {
+        let ahead = words::with_unit(-age_seconds, Unit::Seconds);
+        format!("the latest record's time is {ahead} in the future{}", allowed(rule, Unit::Seconds))
+    } else {
+        let age = words::with_unit(age_seconds, Unit::Seconds);
+        format!("the latest record is {age} old{}", allowed(rule, Unit::Seconds))
+    };
+    Found::new(by_threshold(rule, age_seconds), message).with_value(age_seconds)
+}

@@ -1,0 +1,218 @@
+//! Metrics that count: failed of checked.
+
+use super::words::{number, reasons, with_unit};
+use super::{Context, Found, allowed, by_threshold, wholly_beyond};
+use crate::merge::total;
+use crate::report::{Example, PaneSummary};
+use crate::rules::{FieldPath, Metric, Rule, Step, Unit};
+use crate::stats::wilson;
+use crate::verdict::Status;
+
+/// Level of the interval when the rule sets none.
+const CONFIDENCE: f64 = 0.95;
+
+/// What was counted.
+struct Counts<'a> {
+    /// Found among the observed.
+    failed: u64,
+    /// Observed. The shares are of these.
+    checked: u64,
+    /// The observed ones stand for so many each: above 1 when sampled.
+    weight: f64,
+    errors: u64,
+    examples: &'a [Example],
+}
+
+pub(super) fn ratio(rule: &Rule, summary: &PaneSummary, ctx: &Context<'_>) -> Found {
+    let counts = match count(rule, summary, ctx) {
+        Ok(counts) => counts,
+        Err(why) => return Found::unknown(why),
+    };
+    if counts.errors > 0 && counts.errors >= counts.checked {
+        let tried = counts.checked.saturating_add(counts.errors);
+        let source = metric_source(rule);
+        let message = format!("{source} could not be evaluated on {} of {tried} records", counts.errors);
+        return Found {
+            failed: Some(counts.failed),
+            checked: Some(counts.checked),
+            examples: counts.examples.to_vec(),
+            ..Found::new(Status::Error, message)
+        };
+    }
+    if counts.checked == 0 {
+        return Found { failed: Some(0), checked: Some(0), ..Found::unknown(nothing_checked(rule, summary)) };
+    }
+    verdict(rule, summary, &counts)
+}
+
+fn verdict(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> Found {
+    let confidence = rule.confidence.unwrap_or(CONFIDENCE);
+    let shares = wilson(counts.failed, counts.checked, confidence);
+    let population = counts.checked as f64 * counts.weight;
+    let (value, interval) = match rule.unit {
+        Unit::Percent => {
+            (counts.failed as f64 * 100.0 / counts.checked as f64, Some(shares.map(|share| share * 100.0)))
+        }
+        // All were seen: the count is what it is.
+        _ if counts.weight <= 1.0 => (counts.failed as f64, None),
+        _ => (counts.failed as f64 * counts.weight, Some(shares.map(|share| share * population))),
+    };
+    let mut status = by_threshold(rule, value);
+    let mut message = evidence(rule, summary, counts);
+    message.push_str(&allowed(rule, rule.unit));
+    if let (Status::Fail, Some(_), Some(threshold), Some(interval)) =
+        (status, rule.confidence, rule.threshold, interval)
+        && !wholly_beyond(threshold, interval)
+    {
+        status = Status::Pass;
+        message.push_str(&format!(
+            "; not certain at {}%: {} to {}",
+            number(confidence * 100.0),
+            with_unit(interval[0], rule.unit),
+            with_unit(interval[1], rule.unit),
+        ));
+    }
+    if counts.checked < rule.min_records {
+        status = Status::Unknown;
+        message =
+            format!("{} of the {} records that a verdict needs: {message}", counts.checked, rule.min_records);
+    }
+    Found {
+        status,
+        value: Some(value),
+        interval,
+        failed: Some(counts.failed),
+        checked: Some(counts.checked),
+        message,
+        examples: counts.examples.to_vec(),
+    }
+}
+
+/// What the metric counts, or why it can't.
+fn count<'a>(rule: &Rule, summary: &'a PaneSummary, ctx: &Context<'_>) -> Result<Counts<'a>, String> {
+    let weight =
+        if summary.examined == 0 { 1.0 } else { summary.read.max(1) as f64 / summary.examined as f64 };
+    let of = |failed, checked, examples| Counts { failed, checked, weight, errors: 0, examples };
+    Ok(match rule.metric {
+        Metric::SchemaViolations => {
+            of(summary.schema_violations, summary.schema_checked, &summary.schema_examples)
+        }
+        Metric::DecodeFailures => {
+            let untried = summary.tombstones.saturating_add(total(&summary.not_decoded));
+            let tried = summary.examined.saturating_sub(untried);
+            of(total(&summary.decode_failures), tried, &summary.decode_examples)
+        }
+        Metric::DuplicateValues { .. } => return duplicates(rule, summary, ctx),
+        _ => match summary.rule(&rule.id) {
+            // Errors stand beside the checked: neither pass nor fail.
+            Some(tally) => Counts {
+                failed: tally.failed,
+                checked: tally.checked,
+                weight,
+                errors: tally.errors,
+                examples: &tally.examples,
+            },
+            None => of(0, 0, &[]),
+        },
+    })
+}
+
+/// Extra copies across the whole window: exact, or from a uniform sample of the values.
+fn duplicates<'a>(rule: &Rule, summary: &'a PaneSummary, ctx: &Context<'_>) -> Result<Counts<'a>, String> {
+    let sampled_out = summary.unexamined.iter().any(|r| matches!(r.reason.as_str(), "sample" | "rate"));
+    if ctx.sample.examine < 1.0 || sampled_out {
+        let message = format!(
+            "copies of a value are only found when every record is examined; {} of {} were: set sample.examine to 100% and remove sample.at_most",
+            summary.examined, summary.read,
+        );
+        return Err(message);
+    }
+    let Some((tally, uniqueness)) = summary.rule(&rule.id).and_then(|t| Some((t, t.uniqueness.as_ref()?)))
+    else {
+        return Ok(Counts { failed: 0, checked: 0, weight: 1.0, errors: 0, examples: &[] });
+    };
+    let (occurrences, copies) = uniqueness.tally();
+    let weight = if uniqueness.is_exact() || occurrences == 0 {
+        1.0
+    } else {
+        (tally.checked as f64 / occurrences as f64).max(1.0)
+    };
+    Ok(Counts { failed: copies, checked: occurrences, weight, errors: 0, examples: &tally.examples })
+}
+
+/// `4 of 120 values of $.amount (3.33%) are invalid`.
+fn evidence(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> String {
+    let Counts { failed, checked, errors, .. } = *counts;
+    let share = with_unit(failed as f64 * 100.0 / checked as f64, Unit::Percent);
+    let of = format!("{failed} of {checked}");
+    let mut text = match &rule.metric {
+        Metric::MissingValues { field } => {
+            format!("{} is missing from {of} {} ({share})", field.text, holders(field))
+        }
+        Metric::NullValues { field } => {
+            format!("{} is null in {of} {} ({share})", field.text, holders(field))
+        }
+        Metric::InvalidValues { field, .. } => format!("{of} values of {} ({share}) are invalid", field.text),
+        Metric::DuplicateValues { field } => {
+            format!("{of} values of {} ({share}) are copies of another in the window", field.text)
+        }
+        Metric::FailedRows { .. } => format!("{of} records ({share}) do not satisfy {}", metric_source(rule)),
+        Metric::SchemaViolations => format!("{of} documents ({share}) do not fit the schema"),
+        Metric::DecodeFailures if failed > 0 => {
+            format!("{of} values ({share}) could not be decoded ({})", reasons(&summary.decode_failures))
+        }
+        Metric::DecodeFailures => format!("{of} values ({share}) could not be decoded"),
+        Metric::RowCount | Metric::Freshness | Metric::Drift { .. } => of,
+    };
+    if errors > 0 {
+        text.push_str(&format!("; on {errors} more it could not be evaluated"));
+    }
+    if counts.weight > 1.0 {
+        let share = with_unit(100.0 / counts.weight, Unit::Percent);
+        let what = if matches!(rule.metric, Metric::DuplicateValues { .. }) { "values" } else { "records" };
+        text.push_str(&format!("; a sample of {share} of the {what}"));
+    }
+    text
+}
+
+/// What a member can be missing from.
+fn holders(field: &FieldPath) -> &'static str {
+    let within = field.steps.iter().any(|step| matches!(step, Step::Elements | Step::AnyKey));
+    if within { "elements" } else { "records" }
+}
+
+fn metric_source(rule: &Rule) -> String {
+    match &rule.metric {
+        Metric::FailedRows { expr } => format!("`{expr}`"),
+        metric => metric.name().to_owned(),
+    }
+}
+
+/// Why there is nothing to judge, from the outside in.
+fn nothing_checked(rule: &Rule, summary: &PaneSummary) -> String {
+    let (read, examined) = (summary.read, summary.examined);
+    if read == 0 {
+        return "no record in this window".to_owned();
+    }
+    if examined == 0 {
+        return format!("none of {read} records was examined ({})", reasons(&summary.unexamined));
+    }
+    let tried = examined.saturating_sub(summary.tombstones);
+    if tried == 0 {
+        return format!("all of {examined} records examined are tombstones");
+    }
+    if tried == total(&summary.not_decoded) {
+        return format!(
+            "no value of {tried} is in a format that is decoded yet ({})",
+            reasons(&summary.not_decoded)
+        );
+    }
+    if tried == total(&summary.decode_failures).saturating_add(total(&summary.not_decoded)) {
+        return format!("none of {tried} values could be decoded ({})", reasons(&summary.decode_failures));
+    }
+    match (&rule.metric, rule.field()) {
+        (Metric::SchemaViolations, _) => format!("no schema to hold {tried} values against"),
+        (_, Some(field)) => format!("no value of {} among {tried} values", field.text),
+        _ => format!("nothing checked among {tried} values"),
+    }
+}

@@ -1,0 +1,96 @@
+//! Numbers and bounds as a person reads them at night.
+
+use crate::report::ReasonCount;
+use crate::rules::{Threshold, Unit};
+
+/// A number with its unit, to three significant digits.
+pub(super) fn with_unit(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Rows | Unit::Score => number(value),
+        Unit::Percent => format!("{}%", number(value)),
+        Unit::Seconds => duration(value),
+    }
+}
+
+/// Three significant digits below a thousand, whole above; no trailing zeros.
+pub(super) fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    if !magnitude.is_finite() || magnitude == 0.0 {
+        return format!("{value}");
+    }
+    let decimals = (2 - magnitude.log10().floor() as i32).clamp(0, 12) as usize;
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// `42.5 s`, `7 min 3 s`, `2 h 5 min`, `3 d 4 h`: seconds exactly below a minute.
+fn duration(seconds: f64) -> String {
+    let whole = seconds.abs().min(1e15) as u64;
+    let sign = if seconds < 0.0 { "-" } else { "" };
+    let two = |big: u64, unit, small: u64, smaller| match small {
+        0 => format!("{sign}{big} {unit}"),
+        _ => format!("{sign}{big} {unit} {small} {smaller}"),
+    };
+    match whole {
+        0..60 => format!("{} s", number(seconds)),
+        60..3_600 => two(whole / 60, "min", whole % 60, "s"),
+        3_600..86_400 => two(whole / 3_600, "h", whole % 3_600 / 60, "min"),
+        _ => two(whole / 86_400, "d", whole % 86_400 / 3_600, "h"),
+    }
+}
+
+/// `allowed: less than 0.1%`.
+pub(super) fn allowed(threshold: Threshold, unit: Unit) -> String {
+    let show = |value| match unit {
+        // As written, not rounded: the value may differ in the fourth digit.
+        Unit::Percent => format!("{value}%"),
+        Unit::Rows | Unit::Score => format!("{value}"),
+        Unit::Seconds => duration(value),
+    };
+    let bound = match threshold {
+        Threshold::MustBe(t) => format!("exactly {}", show(t)),
+        Threshold::MustNotBe(t) => format!("anything but {}", show(t)),
+        Threshold::MustBeGreaterThan(t) => format!("more than {}", show(t)),
+        Threshold::MustBeGreaterOrEqualTo(t) => format!("at least {}", show(t)),
+        Threshold::MustBeLessThan(t) => format!("less than {}", show(t)),
+        Threshold::MustBeLessOrEqualTo(t) => format!("at most {}", show(t)),
+        Threshold::MustBeBetween(a, b) => format!("{} to {}", show(a), show(b)),
+        Threshold::MustNotBeBetween(a, b) => format!("outside of {} to {}", show(a), show(b)),
+    };
+    format!("allowed: {bound}")
+}
+
+/// `not_json: 3, too_deep: 1`: the three most frequent.
+pub(super) fn reasons(list: &[ReasonCount]) -> String {
+    let mut most: Vec<&ReasonCount> = list.iter().collect();
+    most.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.reason.cmp(&b.reason)));
+    let shown: Vec<String> = most.iter().take(3).map(|r| format!("{}: {}", r.reason, r.count)).collect();
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        for (value, text) in [
+            (0.0, "0"),
+            (3.333_333, "3.33"),
+            (0.000_123_4, "0.000123"),
+            (50.0, "50"),
+            (12_345.6, "12346"),
+            (99.95, "100"),
+            (-2.5, "-2.5"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+        for (seconds, text) in
+            [(0.25, "0.25 s"), (59.0, "59 s"), (300.0, "5 min"), (423.0, "7 min 3 s"), (90_000.0, "1 d 1 h")]
+        {
+            assert_eq!(with_unit(seconds, Unit::Seconds), text);
+        }
+        assert_eq!(allowed(Threshold::MustBeLessThan(0.1), Unit::Percent), "allowed: less than 0.1%");
+        assert_eq!(allowed(Threshold::MustBeBetween(1.0, 2.0), Unit::Rows), "allowed: 1 to 2");
+    }
+}

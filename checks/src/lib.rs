@@ -1,0 +1,21 @@
+//! The leaf library: records, rules, summaries, verdicts and the report format.
+//!
+//! No async, no sockets, no clock, no globals: everything here is a function of values, and where
+//! time matters it is an argument.
+
+pub mod examine;
+pub mod filter;
+pub mod fixtures;
+pub mod judge;
+pub mod limits;
+pub mod merge;
+pub mod pipeline;
+pub mod profile;
+pub mod record;
+pub mod report;
+pub mod rules;
+pub mod schema;
+pub mod stats;
+pub mod tape;
+pub mod verdict;
+pub mod yaml;

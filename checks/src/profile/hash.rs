@@ -1,0 +1,183 @@
+//! The shared hash: one per scalar, for distinct counts, frequent values and uniqueness.
+//!
+//! Fixed for [`HASH_VERSION`](crate::report::HASH_VERSION), whatever the machine: agents' sketches
+//! merge only because the same value has the same hash everywhere. It folds 128-bit products as
+//! wyhash and rapidhash do (Wang Yi, 2019); it is not keyed, so a producer that wants to can craft
+//! collisions and spoil the counts of its own values, nothing else.
+
+use crate::tape::Data;
+
+const SEED: u64 = 0x7461_706c_696e_6531;
+const A: u64 = 0x2d35_8dcc_aa6c_78a5;
+const B: u64 = 0x8bb8_4b93_962e_acc9;
+const C: u64 = 0x4b33_a62e_d433_d4a3;
+
+/// Values of different kinds never share a hash by being written alike: 1 is not "1".
+#[derive(Clone, Copy)]
+enum Tag {
+    Integer = 1,
+    Unsigned = 2,
+    Float = 3,
+    Boolean = 4,
+    Text = 5,
+}
+
+/// Hash of a scalar; `None` for null, objects and arrays. Numbers go by value: 1 and 1.0 are the
+/// same, -0 is 0, integers keep all their digits.
+pub fn scalar(data: Data<'_>) -> Option<u64> {
+    match data {
+        Data::Bool(b) => Some(boolean(b)),
+        Data::I64(n) => Some(integer(n)),
+        Data::U64(n) => Some(unsigned(n)),
+        Data::F64(n) => Some(float(n)),
+        Data::Str(s) => Some(text(s)),
+        Data::Null | Data::Object { .. } | Data::Array { .. } => None,
+    }
+}
+
+/// Hash of an integer.
+pub fn integer(n: i64) -> u64 {
+    word(n as u64, Tag::Integer)
+}
+
+/// Hash of an integer that may be above `i64::MAX`.
+pub fn unsigned(n: u64) -> u64 {
+    i64::try_from(n).map_or_else(|_| word(n, Tag::Unsigned), integer)
+}
+
+/// Hash of a number: that of the integer if it is one.
+pub fn float(n: f64) -> u64 {
+    match as_integer(n) {
+        Some(Integer::Signed(n)) => integer(n),
+        Some(Integer::Unsigned(n)) => unsigned(n),
+        None if n.is_nan() => word(f64::NAN.to_bits(), Tag::Float),
+        None => word(n.to_bits(), Tag::Float),
+    }
+}
+
+/// Hash of a boolean.
+pub fn boolean(b: bool) -> u64 {
+    word(u64::from(b), Tag::Boolean)
+}
+
+/// Hash of a string.
+pub fn text(s: &str) -> u64 {
+    bytes(s.as_bytes(), Tag::Text)
+}
+
+/// A float that is a whole number of 64 bits.
+pub(super) enum Integer {
+    Signed(i64),
+    Unsigned(u64),
+}
+
+pub(super) fn as_integer(n: f64) -> Option<Integer> {
+    const TWO_63: f64 = 9_223_372_036_854_775_808.0;
+    if n.trunc() != n {
+        return None;
+    }
+    match n {
+        n if (-TWO_63..TWO_63).contains(&n) => Some(Integer::Signed(n as i64)),
+        n if (TWO_63..2.0 * TWO_63).contains(&n) => Some(Integer::Unsigned(n as u64)),
+        _ => None,
+    }
+}
+
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
+fn word(value: u64, tag: Tag) -> u64 {
+    finish(fold(value ^ A, SEED ^ B ^ tag as u64), value, 8)
+}
+
+fn finish(state: u64, last: u64, len: u64) -> u64 {
+    fold(fold(state ^ C, last ^ A) ^ len, B)
+}
+
+fn bytes(bytes: &[u8], tag: Tag) -> u64 {
+    let mut state = SEED ^ tag as u64;
+    let (pairs, tail) = bytes.as_chunks::<16>();
+    for pair in pairs {
+        let (low, high) = (read(&pair[..8]), read(&pair[8..]));
+        state = fold(low ^ A, high ^ state ^ B);
+    }
+    let (low, high) = tail.split_at(tail.len().min(8));
+    state = fold(read(low) ^ B, read(high) ^ state ^ C);
+    finish(state, read(high), bytes.len() as u64)
+}
+
+/// Up to 8 bytes, little-endian, padded with zeros (the length tells them apart).
+fn read(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sketches on disk and on the wire depend on these: another value is another HASH_VERSION.
+    #[test]
+    fn the_hash_never_changes() {
+        let got = [
+            integer(0),
+            integer(-1),
+            unsigned(u64::MAX),
+            float(0.5),
+            boolean(true),
+            text(""),
+            text("orders"),
+        ];
+        assert_eq!(crate::report::HASH_VERSION, 1);
+        const PINNED: [u64; 7] = [
+            0xc79e_08dd_ecc5_139c,
+            0x8726_1d99_a03e_75d8,
+            0x1525_1e30_01d5_7646,
+            0x74f7_98e2_fbf5_cf19,
+            0xc505_6bf0_75fb_1ed3,
+            0x9811_a665_5ef2_74fb,
+            0xc9b3_00e6_9217_6c07,
+        ];
+        assert_eq!(got, PINNED, "{got:#x?}");
+    }
+
+    #[test]
+    fn numbers_go_by_value() {
+        assert_eq!(float(1.0), integer(1));
+        assert_eq!(float(-0.0), integer(0));
+        assert_eq!(float(9_007_199_254_740_992.0), integer(1 << 53));
+        assert_ne!(integer((1 << 53) + 1), integer(1 << 53));
+        assert_eq!(float(1e19), unsigned(10_000_000_000_000_000_000));
+        assert_ne!(float(f64::INFINITY), float(f64::NEG_INFINITY));
+        assert_eq!(float(f64::NAN), float(-f64::NAN));
+        assert_ne!(text("1"), integer(1));
+        assert_ne!(boolean(true), integer(1));
+        assert_ne!(text("a"), text("a\0"));
+        assert_ne!(text("12345678"), text("12345678\0\0"));
+    }
+
+    /// Both ends of the hash are used as if drawn at random: the top bits choose registers, the
+    /// order decides which values are sampled.
+    #[test]
+    fn hashes_of_similar_values_are_spread_evenly() {
+        type Make = fn(i64) -> u64;
+        let sets: [(&str, Make); 4] = [
+            ("consecutive", |i| integer(i)),
+            ("multiples", |i| integer(i * 1_000_000)),
+            ("fractions", |i| float(i as f64 / 8.0 + 0.01)),
+            ("names", |i| text(&format!("user-{i:08}"))),
+        ];
+        for (name, hash) in sets {
+            for shift in [52, 26, 0] {
+                let mut buckets = [0f64; 4_096];
+                (0..409_600).for_each(|i| buckets[(hash(i) >> shift & 0xfff) as usize] += 1.0);
+                let chi2: f64 = buckets.iter().map(|n| (n - 100.0) * (n - 100.0) / 100.0).sum();
+                // 4095 degrees of freedom: mean 4095, deviation 90.5; six of them are never chance.
+                assert!((chi2 - 4_095.0).abs() < 6.0 * 90.5, "{name} >> {shift}: {chi2}");
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The shape of `tapline profile --json` and `/api/v1/topics/{topic}/profile`, version 1: additions
+//! are allowed, changes are not.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{DistinctEstimate, RELATIVE_ERROR};
+use crate::merge::total;
+use crate::report::{FieldSummary, PaneSummary};
+
+/// Top values shown a field.
+const TOP_SHOWN: usize = 10;
+
+/// A whole profile.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The shape is documented in DESIGN.md, by the same names.
+pub struct ProfileJson<'a> {
+    pub version: u32,
+    pub source: &'a str,
+    pub records: u64,
+    /// Of the records, those that were decoded and profiled.
+    pub documents: u64,
+    pub decode_failures: BTreeMap<&'a str, u64>,
+    pub fields: Vec<FieldJson<'a>>,
+    /// Values beyond the limits on fields.
+    pub folded_values: u64,
+}
+
+/// One field of it.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct FieldJson<'a> {
+    pub path: &'a str,
+    pub records: u64,
+    pub missing: u64,
+    pub null: u64,
+    pub empty: u64,
+    pub types: TypesJson,
+    pub numeric: Option<NumericJson>,
+    pub text: Option<TextJson>,
+    pub distinct: DistinctEstimate,
+    pub top: Vec<TopJson<'a>>,
+}
+
+/// Values by type.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct TypesJson {
+    pub integer: u64,
+    pub number: u64,
+    pub string: u64,
+    pub boolean: u64,
+    pub object: u64,
+    pub array: u64,
+}
+
+/// Numbers.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct NumericJson {
+    pub count: u64,
+    /// NaN and infinities, in nothing else here.
+    pub not_finite: u64,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    pub mean: Option<f64>,
+    pub stddev: Option<f64>,
+    pub quantiles: QuantilesJson,
+    pub relative_error: f64,
+}
+
+/// Quantiles; null where the sketch cannot say.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct QuantilesJson {
+    #[serde(rename = "0.01")]
+    pub p01: Option<f64>,
+    #[serde(rename = "0.05")]
+    pub p05: Option<f64>,
+    #[serde(rename = "0.25")]
+    pub p25: Option<f64>,
+    #[serde(rename = "0.5")]
+    pub p50: Option<f64>,
+    #[serde(rename = "0.75")]
+    pub p75: Option<f64>,
+    #[serde(rename = "0.95")]
+    pub p95: Option<f64>,
+    #[serde(rename = "0.99")]
+    pub p99: Option<f64>,
+}
+
+/// Lengths of strings, in characters.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct TextJson {
+    pub length_min: u64,
+    pub length_max: u64,
+    pub length_mean: f64,
+}
+
+/// A frequent value.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct TopJson<'a> {
+    pub value: &'a str,
+    pub count: u64,
+    pub error: u64,
+}
+
+/// The profile of a source (a topic, a file) from its merged panes. The document itself, `$`, is
+/// only listed when some documents are no objects.
+pub fn profile<'a>(source: &'a str, summary: &'a PaneSummary) -> ProfileJson<'a> {
+    let undecoded = [summary.tombstones, total(&summary.not_decoded), total(&summary.decode_failures)];
+    let listed = summary.fields.iter().filter(|f| f.path != "$" || f.object != f.present);
+    ProfileJson {
+        version: 1,
+        source,
+        records: summary.read,
+        documents: undecoded.iter().fold(summary.examined, |n, &m| n.saturating_sub(m)),
+        decode_failures: summary.decode_failures.iter().map(|r| (r.reason.as_str(), r.count)).collect(),
+        fields: listed.map(field).collect(),
+        folded_values: summary.folded_values,
+    }
+}
+
+/// One field.
+pub fn field(f: &FieldSummary) -> FieldJson<'_> {
+    FieldJson {
+        path: &f.path,
+        records: f.records,
+        missing: f.missing(),
+        null: f.null,
+        empty: f.empty,
+        types: TypesJson {
+            integer: f.integer,
+            number: f.number,
+            string: f.string,
+            boolean: f.boolean,
+            object: f.object,
+            array: f.array,
+        },
+        numeric: f.numeric.as_ref().map(|n| {
+            let known = |x: f64| (n.count > 0).then_some(x);
+            NumericJson {
+                count: n.count,
+                not_finite: n.not_finite,
+                min: known(n.min),
+                max: known(n.max),
+                mean: known(n.mean),
+                stddev: n.stddev(),
+                quantiles: QuantilesJson {
+                    p01: n.quantile(0.01),
+                    p05: n.quantile(0.05),
+                    p25: n.quantile(0.25),
+                    p50: n.quantile(0.5),
+                    p75: n.quantile(0.75),
+                    p95: n.quantile(0.95),
+                    p99: n.quantile(0.99),
+                },
+                relative_error: RELATIVE_ERROR,
+            }
+        }),
+        text: f.text.filter(|t| t.count > 0).map(|t| TextJson {
+            length_min: t.length_min,
+            length_max: t.length_max,
+            length_mean: t.length_sum as f64 / t.count as f64,
+        }),
+        distinct: f.distinct_estimate(),
+        top: f
+            .top(TOP_SHOWN)
+            .into_iter()
+            .map(|v| TopJson { value: &v.value, count: v.count, error: v.error })
+            .collect(),
+    }
+}

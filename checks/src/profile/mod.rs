@@ -1,0 +1,210 @@
+//! Profiles of fields: what their values are like, in one linear scan of the tape.
+//!
+//! A [`Profile`] grows with a pane and is summed up by path when the pane is reported; field ids
+//! never leave the agent. What it holds a field is bounded: 2,048 bins a sign, 4,096 registers,
+//! `limits.top_values` values of `limits.string_bytes`.
+
+pub mod hash;
+pub mod json;
+mod numbers;
+mod read;
+mod unique;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use crate::limits::Limits;
+use crate::merge::{TOP_VALUES_MAX, fold_fields};
+use crate::report::{FieldSummary, TextSummary};
+use crate::tape::{Data, Document, FieldId, PathStep, Shape};
+use numbers::Numbers;
+use values::{Distinct, Top};
+
+pub use numbers::RELATIVE_ERROR;
+pub use read::DistinctEstimate;
+pub use unique::UniquenessBuilder;
+
+/// The profile of a pane, growing record by record.
+#[derive(Debug)]
+pub struct Profile {
+    top_values: usize,
+    string_bytes: usize,
+    /// By field id.
+    columns: Vec<Column>,
+    /// Scalars without a field of their own.
+    folded: u64,
+}
+
+/// One field. What few fields need lies behind a pointer.
+#[derive(Debug, Default)]
+struct Column {
+    present: u64,
+    null: u64,
+    empty: u64,
+    integer: u64,
+    number: u64,
+    string: u64,
+    boolean: u64,
+    object: u64,
+    array: u64,
+    truthy: u64,
+    text: TextSummary,
+    numbers: Option<Box<Numbers>>,
+    scalars: Option<Box<Scalars>>,
+}
+
+#[derive(Debug)]
+struct Scalars {
+    distinct: Distinct,
+    top: Top,
+}
+
+impl Profile {
+    /// An empty profile.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            top_values: limits.top_values.clamp(1, TOP_VALUES_MAX),
+            string_bytes: limits.string_bytes.clamp(16, 4_000),
+            columns: Vec::new(),
+            folded: 0,
+        }
+    }
+
+    /// Takes every value of a record; `shape` is the one that its tape was filled over.
+    pub fn document(&mut self, document: Document<'_>, shape: &Shape) {
+        if self.columns.len() < shape.len() {
+            self.columns.resize_with(shape.len(), Column::default);
+        }
+        for (field, data) in document.nodes() {
+            match field.index().and_then(|at| self.columns.get_mut(at)) {
+                Some(column) => column.add(data, self.top_values, self.string_bytes),
+                None => self.folded += u64::from(!matches!(data, Data::Object { .. } | Data::Array { .. })),
+            }
+        }
+    }
+
+    /// The fields seen (and those that rules name, where their object was seen), sorted by path and
+    /// at most [`FIELDS_MAX`](crate::merge::FIELDS_MAX); and how many values had none of their own.
+    pub fn summary(&self, shape: &Shape) -> (Vec<FieldSummary>, u64) {
+        let ids = (0..shape.len() as u32).map(FieldId);
+        let mut fields: Vec<FieldSummary> = ids.filter_map(|id| self.field(id, shape)).collect();
+        fields.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let beyond = fold_fields(&mut fields);
+        (fields, self.folded.saturating_add(beyond))
+    }
+
+    /// Memory held, in bytes, to within a tenth: a walk over the fields.
+    pub fn approximate_bytes(&self) -> usize {
+        let heap = self.columns.iter().map(Column::heap_bytes).sum::<usize>();
+        self.columns.capacity() * size_of::<Column>() + heap
+    }
+
+    fn field(&self, id: FieldId, shape: &Shape) -> Option<FieldSummary> {
+        let unseen = Column::default();
+        let column = self.column(id).unwrap_or(&unseen);
+        let records = match shape.step(id) {
+            PathStep::Key(_) => {
+                shape.parent(id).and_then(|p| self.column(p)).map_or(0, |parent| parent.object)
+            }
+            // Elements and members of maps are counted themselves.
+            PathStep::Root | PathStep::Elements | PathStep::AnyKey => column.present,
+        };
+        let wanted = column.present > 0 || (records > 0 && shape.is_pinned(id));
+        wanted.then(|| column.summary(shape.path(id), records))
+    }
+
+    fn column(&self, id: FieldId) -> Option<&Column> {
+        self.columns.get(id.index()?)
+    }
+}
+
+impl Column {
+    fn add(&mut self, data: Data<'_>, top_values: usize, string_bytes: usize) {
+        self.present += 1;
+        match data {
+            Data::Null => self.null += 1,
+            Data::Bool(b) => {
+                self.boolean += 1;
+                self.truthy += u64::from(b);
+            }
+            Data::I64(n) => {
+                self.integer += 1;
+                self.number(n as f64);
+            }
+            Data::U64(n) => {
+                self.integer += 1;
+                self.number(n as f64);
+            }
+            Data::F64(n) => {
+                self.number += 1;
+                self.number(n);
+            }
+            Data::Str(s) => {
+                self.string += 1;
+                self.empty += u64::from(s.is_empty());
+                self.length(s.chars().count() as u64);
+            }
+            Data::Object { len } => {
+                self.object += 1;
+                self.empty += u64::from(len == 0);
+            }
+            Data::Array { len } => {
+                self.array += 1;
+                self.empty += u64::from(len == 0);
+            }
+        }
+        if let Some(hash) = hash::scalar(data) {
+            let scalars = self.scalars.get_or_insert_with(|| {
+                Box::new(Scalars { distinct: Distinct::default(), top: Top::new(top_values, string_bytes) })
+            });
+            scalars.distinct.add(hash);
+            scalars.top.add(hash, data);
+        }
+    }
+
+    fn number(&mut self, x: f64) {
+        self.numbers.get_or_insert_default().add(x);
+    }
+
+    fn length(&mut self, characters: u64) {
+        let text = &mut self.text;
+        if text.count == 0 {
+            text.length_min = characters;
+        }
+        text.count += 1;
+        text.length_min = text.length_min.min(characters);
+        text.length_max = text.length_max.max(characters);
+        text.length_sum = text.length_sum.saturating_add(characters);
+    }
+
+    fn summary(&self, path: &str, records: u64) -> FieldSummary {
+        FieldSummary {
+            path: path.to_owned(),
+            records,
+            present: self.present,
+            null: self.null,
+            empty: self.empty,
+            integer: self.integer,
+            number: self.number,
+            string: self.string,
+            boolean: self.boolean,
+            object: self.object,
+            array: self.array,
+            truthy: self.truthy,
+            numeric: self.numbers.as_ref().map(|n| n.summary()),
+            text: (self.text.count > 0).then_some(self.text),
+            distinct: self.scalars.as_ref().map(|s| s.distinct.summary()),
+            top: self.scalars.as_ref().map(|s| s.top.summary()),
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let numbers = self.numbers.as_ref().map_or(0, |n| size_of::<Numbers>() + n.heap_bytes());
+        let scalars = self
+            .scalars
+            .as_ref()
+            .map_or(0, |s| size_of::<Scalars>() + s.distinct.heap_bytes() + s.top.heap_bytes());
+        numbers + scalars
+    }
+}

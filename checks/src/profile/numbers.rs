@@ -1,0 +1,213 @@
+//! Numbers of one field: moments and a quantile sketch (DDSketch: Masson et al., VLDB 2019).
+
+use crate::merge::BINS_MAX;
+use crate::report::{Bin, NumericSummary};
+
+/// Relative error of a quantile.
+pub const RELATIVE_ERROR: f64 = 0.01;
+
+/// Ratio of one bin's bounds to the last one's.
+const GAMMA: f64 = (1.0 + RELATIVE_ERROR) / (1.0 - RELATIVE_ERROR);
+
+/// Bin of a positive number: index i holds (gamma^(i-1), gamma^i].
+fn index_of(x: f64) -> i32 {
+    (x.ln() / GAMMA.ln()).ceil() as i32
+}
+
+/// The number that stands for a bin, within [`RELATIVE_ERROR`] of all that it holds.
+pub(super) fn value_of(index: i32) -> f64 {
+    let exponent = f64::from(index) * GAMMA.ln() + (2.0 / (GAMMA + 1.0)).ln();
+    exponent.exp().min(f64::MAX)
+}
+
+/// Moments and bins, growing.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    count: u64,
+    not_finite: u64,
+    min: f64,
+    max: f64,
+    mean: f64,
+    m2: f64,
+    zeros: u64,
+    positive: Bins,
+    negative: Bins,
+}
+
+impl Numbers {
+    pub(super) fn add(&mut self, x: f64) {
+        if !x.is_finite() {
+            self.not_finite += 1;
+            return;
+        }
+        self.moments(x);
+        let magnitude = x.abs();
+        if magnitude < f64::MIN_POSITIVE {
+            self.zeros += 1;
+        } else if x > 0.0 {
+            self.positive.add(index_of(magnitude));
+        } else {
+            self.negative.add(index_of(magnitude));
+        }
+    }
+
+    /// Welford's update.
+    fn moments(&mut self, x: f64) {
+        if self.count == 0 {
+            (self.min, self.max) = (x, x);
+        }
+        self.min = self.min.min(x);
+        self.max = self.max.max(x);
+        self.count += 1;
+        let n = self.count as f64;
+        let delta = x - self.mean;
+        if delta.is_finite() {
+            self.mean += delta / n;
+            self.m2 = (self.m2 + delta * (x - self.mean)).min(f64::MAX);
+        } else {
+            // Two numbers near both ends of the range: their difference has no double.
+            self.mean = self.mean * ((n - 1.0) / n) + x / n;
+            self.m2 = f64::MAX;
+        }
+    }
+
+    pub(super) fn summary(&self) -> NumericSummary {
+        NumericSummary {
+            count: self.count,
+            not_finite: self.not_finite,
+            min: self.min,
+            max: self.max,
+            mean: self.mean.clamp(self.min, self.max),
+            // Rounding may leave it a hair below zero.
+            m2: self.m2.max(0.0),
+            zeros: self.zeros,
+            positive: self.positive.summary(),
+            negative: self.negative.summary(),
+        }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        (self.positive.counts.capacity() + self.negative.counts.capacity()) * size_of::<u64>()
+    }
+}
+
+/// Counts of neighbouring bins. At most [`BINS_MAX`], which end at the largest index: lower ones
+/// collapse into the lowest, as [`crate::merge`] has it.
+#[derive(Debug, Default)]
+struct Bins {
+    first: i32,
+    counts: Vec<u64>,
+}
+
+impl Bins {
+    fn add(&mut self, index: i32) {
+        if self.counts.is_empty() {
+            self.first = index;
+            self.counts.push(0);
+        }
+        let at = index - self.first;
+        if let Some(count) = usize::try_from(at).ok().and_then(|at| self.counts.get_mut(at)) {
+            *count += 1;
+            return;
+        }
+        self.add_outside(index);
+    }
+
+    #[cold]
+    fn add_outside(&mut self, index: i32) {
+        const MOST: i32 = BINS_MAX as i32;
+        let last = self.first + self.counts.len() as i32 - 1;
+        let lowest = index.max(last) - MOST + 1;
+        let index = index.max(lowest);
+        if index < self.first {
+            let missing = (self.first - index) as usize;
+            self.counts.splice(..0, std::iter::repeat_n(0, missing));
+            self.first = index;
+        }
+        if lowest > self.first {
+            let beyond = ((lowest - self.first) as usize).min(self.counts.len());
+            let collapsed: u64 = self.counts.drain(..beyond).sum();
+            self.first = lowest;
+            match self.counts.first_mut() {
+                Some(count) => *count += collapsed,
+                None => self.counts.push(collapsed),
+            }
+        }
+        let at = (index - self.first) as usize;
+        if at >= self.counts.len() {
+            self.counts.resize(at + 1, 0);
+        }
+        self.counts[at] += 1;
+    }
+
+    fn summary(&self) -> Vec<Bin> {
+        let bins = (self.first..).zip(&self.counts).filter(|(_, count)| **count > 0);
+        bins.map(|(index, &count)| Bin { index, count }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::merge::collapse;
+
+    #[test]
+    fn a_bin_holds_its_upper_bound() {
+        assert_eq!(index_of(1.0), 0);
+        assert_eq!(index_of(1.0 + 1e-9), 1);
+        assert_eq!(index_of(GAMMA * 1.0001), 2);
+        for x in [f64::MIN_POSITIVE, 1e-9, 0.3, 1.0, 42.0, 1e18, f64::MAX] {
+            let value = value_of(index_of(x));
+            assert!((value / x - 1.0).abs() <= RELATIVE_ERROR + 1e-9, "{x} {value}");
+        }
+    }
+
+    #[test]
+    fn nan_and_infinity_are_counted_apart() {
+        let mut numbers = Numbers::default();
+        [f64::NAN, 1.0, f64::INFINITY, f64::NEG_INFINITY, 5e-324, -0.0].iter().for_each(|&x| numbers.add(x));
+        let s = numbers.summary();
+        assert_eq!((s.count, s.not_finite, s.zeros), (3, 3, 2));
+        assert_eq!((s.min, s.max), (0.0, 1.0));
+    }
+
+    #[test]
+    fn opposite_ends_of_the_range_stay_finite() {
+        let mut numbers = Numbers::default();
+        [f64::MAX, f64::MIN, f64::MAX, 1.0].iter().for_each(|&x| numbers.add(x));
+        let s = numbers.summary();
+        assert!(s.mean.is_finite());
+        assert_eq!(s.m2, f64::MAX);
+    }
+
+    proptest! {
+        /// What the growing store keeps is what collapsing everything at once would.
+        #[test]
+        fn bins_collapse_as_merging_does(indices in proptest::collection::vec(-6_000i32..6_000, 1..60)) {
+            let mut store = Bins::default();
+            let mut all: Vec<Bin> = Vec::new();
+            for &index in &indices {
+                store.add(index);
+                match all.binary_search_by_key(&index, |b| b.index) {
+                    Ok(i) => all[i].count += 1,
+                    Err(i) => all.insert(i, Bin { index, count: 1 }),
+                }
+            }
+            collapse(&mut all);
+            prop_assert_eq!(store.summary(), all);
+        }
+
+        #[test]
+        fn moments_are_those_of_two_passes(values in proptest::collection::vec(-1e6f64..1e6, 1..200)) {
+            let mut numbers = Numbers::default();
+            values.iter().for_each(|&x| numbers.add(x));
+            let s = numbers.summary();
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let m2: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
+            prop_assert!((s.mean - mean).abs() < 1e-6);
+            prop_assert!((s.m2 - m2).abs() <= 1e-9 * m2.max(1.0));
+        }
+    }
+}

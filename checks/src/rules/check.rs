@@ -1,0 +1,277 @@
+//! One check of a file.
+
+use super::bound::{self, OPERATORS};
+use super::{Baseline, FieldPath, Metric, Origin, Rule, Severity, Threshold, Unit, arguments, expr, unbuilt};
+use crate::yaml::{Map, Node, Reader, nearest, quoted};
+
+const KEYS: [&str; 12] = [
+    "id",
+    "metric",
+    "field",
+    "expr",
+    "arguments",
+    "unit",
+    "severity",
+    "for",
+    "min_records",
+    "confidence",
+    "baseline",
+    "description",
+];
+
+/// What a metric is about, which decides what its check may say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    RowCount,
+    Missing,
+    Null,
+    Invalid,
+    Duplicate,
+    FailedRows,
+    Schema,
+    Decode,
+    Freshness,
+    Drift,
+}
+
+const METRICS: [(&str, Kind); 10] = [
+    ("rowCount", Kind::RowCount),
+    ("missingValues", Kind::Missing),
+    ("nullValues", Kind::Null),
+    ("invalidValues", Kind::Invalid),
+    ("duplicateValues", Kind::Duplicate),
+    ("failedRows", Kind::FailedRows),
+    ("schemaViolations", Kind::Schema),
+    ("decodeFailures", Kind::Decode),
+    ("freshness", Kind::Freshness),
+    ("drift", Kind::Drift),
+];
+
+/// Metrics of the check language that this version does not measure.
+const METRICS_UNBUILT: [&str; 11] = [
+    "aggregate",
+    "delay",
+    "distinctCount",
+    "fieldsAdded",
+    "fieldsRemoved",
+    "lateness",
+    "newValues",
+    "outOfOrder",
+    "ratio",
+    "sequenceGaps",
+    "typeChanged",
+];
+
+impl Kind {
+    fn takes_field(self) -> bool {
+        matches!(self, Self::Missing | Self::Null | Self::Invalid | Self::Duplicate | Self::Drift)
+    }
+
+    /// Has failed records among checked ones.
+    fn is_ratio(self) -> bool {
+        !matches!(self, Self::RowCount | Self::Freshness | Self::Drift)
+    }
+
+    fn units(self) -> &'static [(&'static str, Unit)] {
+        match self {
+            Self::RowCount => &[("rows", Unit::Rows)],
+            Self::Freshness => &[("seconds", Unit::Seconds)],
+            Self::Drift => &[("score", Unit::Score)],
+            _ => &[("rows", Unit::Rows), ("percent", Unit::Percent)],
+        }
+    }
+}
+
+/// What the rest of a file needs to know of a check, even of one that is wrong in places.
+pub(super) struct Read {
+    /// Its id.
+    pub(super) id: String,
+    /// Does it count failed records among checked ones? `None` when its metric is wrong.
+    pub(super) counts_records: Option<bool>,
+    /// The rule, unless something is wrong with it.
+    pub(super) rule: Option<Rule>,
+}
+
+/// Reads one check; what is wrong has been said.
+pub(super) fn read(reader: &Reader<'_>, node: &Node, owner: &str) -> Option<Read> {
+    let known: Vec<&str> = KEYS.iter().chain(&OPERATORS).copied().collect();
+    let before = reader.errors();
+    let map = reader.map(node, &known)?;
+    let id = map.required("id").and_then(|node| read_id(reader, node));
+    let kind = map.required("metric").and_then(|node| read_kind(reader, node));
+    let rule = kind.and_then(|kind| read_rule(&map, kind, id.clone().unwrap_or_default(), owner));
+    let sound = reader.errors() == before;
+    Some(Read { id: id?, counts_records: kind.map(Kind::is_ratio), rule: rule.filter(|_| sound) })
+}
+
+/// An id: `[a-z0-9_-]{1,64}`.
+pub(super) fn read_id(reader: &Reader<'_>, node: &Node) -> Option<String> {
+    let id = reader.str(node)?;
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    if id.is_empty() || id.len() > 64 || !id.chars().all(allowed) {
+        let help = "an id is 1 to 64 small letters, digits, `-` and `_`";
+        reader.error_help(node.span, format!("{} is not an id", quoted(&id)), help);
+        return None;
+    }
+    Some(id.into_owned())
+}
+
+fn read_kind(reader: &Reader<'_>, node: &Node) -> Option<Kind> {
+    let name = reader.str(node)?;
+    if METRICS_UNBUILT.contains(&name.as_ref()) {
+        unbuilt(reader, node.span, &format!("the metric `{name}`"), "leave the check out for now");
+        return None;
+    }
+    if let Some((_, kind)) = METRICS.iter().find(|(metric, _)| *metric == name) {
+        return Some(*kind);
+    }
+    let names: Vec<&str> = METRICS.iter().map(|(name, _)| *name).collect();
+    let help = nearest(&name, &names)
+        .map_or_else(|| format!("valid: `{}`", names.join("`, `")), |name| format!("did you mean `{name}`?"));
+    reader.error_help(node.span, format!("unknown metric {}", quoted(&name)), help);
+    None
+}
+
+fn read_rule(map: &Map<'_, '_, '_>, kind: Kind, id: String, owner: &str) -> Option<Rule> {
+    let reader = map.reader();
+    let metric = read_metric(map, kind);
+    let unit = map.opt_choice("unit", kind.units());
+    // A wrong unit has been said; the threshold would only be said wrong along with it.
+    let threshold = match unit {
+        None if map.has("unit") => None,
+        unit => bound::read(map, unit.unwrap_or(kind.units()[0].1), unit.is_some()),
+    };
+    let baseline =
+        map.opt_choice("baseline", &[("seasonal", Baseline::Seasonal), ("previous", Baseline::Previous)]);
+    let rule = Rule {
+        id,
+        metric: metric?,
+        threshold,
+        unit: unit.unwrap_or(kind.units()[0].1),
+        severity: map
+            .opt_choice(
+                "severity",
+                &[("info", Severity::Info), ("warning", Severity::Warning), ("error", Severity::Error)],
+            )
+            .unwrap_or_default(),
+        for_windows: map.opt_integer("for", 1..=1_000).and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+        min_records: map
+            .opt_integer("min_records", 1..=1_000_000_000_000)
+            .and_then(|n| u64::try_from(n).ok())
+            .unwrap_or(1),
+        confidence: map.opt_percent("confidence"),
+        baseline,
+        description: map.opt_str("description").unwrap_or_default(),
+        owner: owner.to_owned(),
+        origin: Origin { file: reader.file().to_path_buf(), line: map.span().line },
+    };
+    consistent(map, kind, &rule);
+    Some(rule)
+}
+
+fn read_metric(map: &Map<'_, '_, '_>, kind: Kind) -> Option<Metric> {
+    let reader = map.reader();
+    let name = map.opt_str("metric").unwrap_or_default();
+    let refuse = |key: &str, takes: bool| {
+        if let Some(entry) = map.entry(key).filter(|_| !takes) {
+            reader.error_help(entry.key.span, format!("`{name}` takes no `{key}`"), "leave it out");
+        }
+    };
+    refuse("field", kind.takes_field());
+    refuse("expr", kind == Kind::FailedRows);
+    refuse("arguments", kind == Kind::Invalid);
+    let need = |key: &str, help: &str| {
+        let node = map.get(key);
+        if node.is_none() && !map.misspelt(key) {
+            reader.error_help(map.key_span("metric"), format!("`{name}` needs `{key}`"), help);
+        }
+        node
+    };
+    let field = || need("field", "write `field: $.name`").and_then(|node| read_path(reader, node));
+    Some(match kind {
+        Kind::RowCount => Metric::RowCount,
+        Kind::Missing => Metric::MissingValues { field: field()? },
+        Kind::Null => Metric::NullValues { field: field()? },
+        Kind::Duplicate => Metric::DuplicateValues { field: field()? },
+        Kind::Drift => Metric::Drift { field: field()? },
+        Kind::Invalid => {
+            let field = field();
+            let valid = need("arguments", "write `arguments: { min: 0 }`, or what else is valid")
+                .and_then(|node| arguments::read(reader, node));
+            Metric::InvalidValues { field: field?, valid: Box::new(valid?) }
+        }
+        Kind::FailedRows => {
+            let node = need("expr", "write `expr: \"value.a == value.b\"`")?;
+            Metric::FailedRows { expr: expr::read(reader, node)? }
+        }
+        Kind::Schema => Metric::SchemaViolations,
+        Kind::Decode => Metric::DecodeFailures,
+        Kind::Freshness => Metric::Freshness,
+    })
+}
+
+fn read_path(reader: &Reader<'_>, node: &Node) -> Option<FieldPath> {
+    let text = reader.str(node)?;
+    FieldPath::parse(&text)
+        .map_err(|error| {
+            let span = reader.inside(node, error.offset, 1);
+            reader.error_help(
+                span,
+                format!("{} is not a path: {}", quoted(&text), error.message),
+                error.help,
+            );
+        })
+        .ok()
+}
+
+/// What only makes sense together, or never.
+fn consistent(map: &Map<'_, '_, '_>, kind: Kind, rule: &Rule) {
+    let reader = map.reader();
+    let name = rule.metric.name();
+    let written = map.entries().iter().find(|entry| OPERATORS.contains(&entry.key.text.as_str()));
+    match (kind, rule.baseline) {
+        (Kind::Drift, None) if !map.has("baseline") && !map.misspelt("baseline") => {
+            let help = "write `baseline: previous` or `baseline: seasonal`";
+            reader.error_help(map.key_span("metric"), "`drift` needs a baseline", help);
+        }
+        (Kind::Drift | Kind::RowCount, Some(_)) => {}
+        (_, Some(_)) => {
+            let help = "in this version, only `rowCount` and `drift`";
+            reader.error_help(map.key_span("baseline"), format!("`{name}` has no baseline"), help);
+        }
+        (_, None)
+            if written.is_none()
+                && !map.has("baseline")
+                && !OPERATORS.iter().any(|operator| map.misspelt(operator)) =>
+        {
+            let help = "write `mustBe: 0`, `mustBeLessThan: 5` or another operator";
+            reader.error_help(map.span(), "nothing says what the value must be", help);
+        }
+        _ => {}
+    }
+    let upper = matches!(
+        rule.threshold,
+        None | Some(Threshold::MustBeLessThan(_) | Threshold::MustBeLessOrEqualTo(_))
+    );
+    if let Some(entry) = written.filter(|_| matches!(kind, Kind::Freshness | Kind::Drift) && !upper) {
+        let message = format!("`{name}` is bad when it is high: `{}` would not say so", entry.key.text);
+        reader.error_help(entry.key.span, message, "write `mustBeLessThan`");
+    }
+    if kind == Kind::RowCount && map.has("min_records") {
+        let help = "leave it out: a window without records has 0";
+        reader.error_help(map.key_span("min_records"), "`rowCount` itself counts the records", help);
+    }
+    if kind == Kind::Freshness && map.has("min_records") {
+        let help = "leave it out: the latest record is enough";
+        reader.error_help(map.key_span("min_records"), "`freshness` is not about a number of records", help);
+    }
+    let Some(confidence) = rule.confidence else { return };
+    let at = map.key_span("confidence");
+    if rule.unit != Unit::Percent {
+        let message = "only a share has a confidence";
+        reader.error_help(at, message, "write `unit: percent` with it, or leave it out");
+    } else if !(0.5..=0.9999).contains(&confidence) {
+        let help = "write `confidence: 95%`";
+        reader.error_help(at, "a confidence is from 50% to 99.99%", help);
+    }
+}

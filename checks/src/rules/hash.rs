@@ -1,0 +1,155 @@
+//! Stable hashes of rules: the same on every machine and in every build, so that an agent and a
+//! collector can tell whether they hold the same ones. What does not change a verdict (paths,
+//! lines, descriptions, owners, tests) is left out.
+
+use super::{
+    CheckFile, Decode, Metric, Rule, Sample, SchemaSource, Slo, Threshold, TimeSource, TopicRules,
+    TopicSelector, ValidValues, Window,
+};
+
+/// FNV-1a, 64 bits, over length-prefixed parts (Fowler, Noll, Vo; draft-eastlake-fnv).
+struct Fnv(u64);
+
+impl Fnv {
+    fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn number(&mut self, number: u64) {
+        self.bytes(&number.to_le_bytes());
+    }
+
+    /// Two lists of texts never hash alike because their parts run together.
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.bytes(text.as_bytes());
+    }
+
+    fn float(&mut self, float: f64) {
+        // 0 and -0 are the same threshold.
+        self.number(if float == 0.0 { 0 } else { float.to_bits() });
+    }
+
+    fn option<T>(&mut self, option: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        self.number(u64::from(option.is_some()));
+        if let Some(value) = option {
+            write(self, value);
+        }
+    }
+}
+
+/// Hash of a set of files, in the order in which they were loaded.
+pub(super) fn of_files<'a>(files: impl Iterator<Item = &'a CheckFile>) -> u64 {
+    let mut hash = Fnv::new();
+    for file in files {
+        match &file.topics {
+            TopicSelector::Names(names) => names.iter().for_each(|name| hash.text(name)),
+            TopicSelector::Pattern(regex) => hash.text(regex.as_str()),
+        }
+        head(&mut hash, &file.decode, file.window, file.sample, &file.time);
+        file.rules.iter().for_each(|r| rule(&mut hash, r));
+        file.slos.iter().for_each(|s| slo(&mut hash, s));
+    }
+    hash.0
+}
+
+/// Hash of what applies to a topic; its own `hash` field does not count.
+pub(super) fn of_topic(rules: &TopicRules) -> u64 {
+    let mut hash = Fnv::new();
+    hash.text(&rules.topic);
+    head(&mut hash, &rules.decode, rules.window, rules.sample, &rules.time);
+    rules.rules.iter().for_each(|r| rule(&mut hash, r));
+    rules.slos.iter().for_each(|s| slo(&mut hash, s));
+    hash.0
+}
+
+fn head(hash: &mut Fnv, decode: &Decode, window: Window, sample: Sample, time: &TimeSource) {
+    hash.text("head");
+    hash.text(decode.value.as_str());
+    match &decode.schema {
+        SchemaSource::None => hash.text("none"),
+        SchemaSource::Registry => hash.text("registry"),
+        SchemaSource::File(file) => {
+            hash.text("file");
+            hash.text(&file.text);
+        }
+    }
+    for ms in [window.size_ms, window.pane_ms, window.allowed_lateness_ms] {
+        hash.bytes(&ms.to_le_bytes());
+    }
+    hash.float(sample.examine);
+    hash.option(sample.at_most_per_second, Fnv::number);
+    match time {
+        TimeSource::Record => hash.text("record"),
+    }
+}
+
+fn rule(hash: &mut Fnv, rule: &Rule) {
+    hash.text("rule");
+    hash.text(&rule.id);
+    metric(hash, &rule.metric);
+    hash.option(rule.threshold, |hash, threshold| {
+        // Named operator and exact bounds; the text of a float need not be exact.
+        let (a, b) = match threshold {
+            Threshold::MustBe(t)
+            | Threshold::MustNotBe(t)
+            | Threshold::MustBeGreaterThan(t)
+            | Threshold::MustBeGreaterOrEqualTo(t)
+            | Threshold::MustBeLessThan(t)
+            | Threshold::MustBeLessOrEqualTo(t) => (t, t),
+            Threshold::MustBeBetween(a, b) | Threshold::MustNotBeBetween(a, b) => (a, b),
+        };
+        hash.text(threshold.to_string().split(' ').next().unwrap_or_default());
+        hash.float(a);
+        hash.float(b);
+    });
+    hash.text(rule.unit.as_str());
+    hash.text(rule.severity.as_str());
+    hash.number(u64::from(rule.for_windows));
+    hash.number(rule.min_records);
+    hash.option(rule.confidence, Fnv::float);
+    hash.option(rule.baseline, |hash, baseline| hash.text(baseline.as_str()));
+}
+
+fn metric(hash: &mut Fnv, metric: &Metric) {
+    hash.text(metric.name());
+    match metric {
+        Metric::MissingValues { field }
+        | Metric::NullValues { field }
+        | Metric::DuplicateValues { field }
+        | Metric::Drift { field } => hash.text(&field.text),
+        Metric::InvalidValues { field, valid } => {
+            hash.text(&field.text);
+            arguments(hash, valid);
+        }
+        Metric::FailedRows { expr } => hash.text(expr),
+        Metric::RowCount | Metric::SchemaViolations | Metric::DecodeFailures | Metric::Freshness => {}
+    }
+}
+
+fn arguments(hash: &mut Fnv, valid: &ValidValues) {
+    hash.option(valid.min, Fnv::float);
+    hash.option(valid.max, Fnv::float);
+    hash.option(valid.values.as_ref(), |hash, values| {
+        hash.number(values.len() as u64);
+        values.iter().for_each(|value| hash.text(&value.to_string()));
+    });
+    hash.option(valid.pattern.as_ref(), |hash, pattern| hash.text(pattern.as_str()));
+    hash.option(valid.min_length, Fnv::number);
+    hash.option(valid.max_length, Fnv::number);
+    hash.option(valid.value_type, |hash, value_type| hash.text(value_type.as_str()));
+}
+
+fn slo(hash: &mut Fnv, slo: &Slo) {
+    hash.text("slo");
+    hash.text(&slo.id);
+    hash.text(&slo.good);
+    hash.float(slo.objective);
+    hash.bytes(&slo.over_ms.to_le_bytes());
+}

@@ -1,0 +1,548 @@
+//! Resolved rules: what the examiner and the judge work from.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// All check files of a run, resolved together.
+#[derive(Clone, Debug, Default)]
+pub struct CheckSet {
+    /// In the order of loading (by file name).
+    pub files: Vec<Arc<CheckFile>>,
+    /// Stable hash of the files' contents: agents and collector compare it.
+    pub hash: u64,
+}
+
+/// One resolved check file.
+#[derive(Clone, Debug)]
+pub struct CheckFile {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// Which topics it is for.
+    pub topics: TopicSelector,
+    /// Who is asked when it fails; empty when not given.
+    pub owner: String,
+    /// How values are decoded.
+    pub decode: Decode,
+    /// Which time a record goes by.
+    pub time: TimeSource,
+    /// Window of the verdicts.
+    pub window: Window,
+    /// What is read and examined.
+    pub sample: Sample,
+    /// The checks, in the order of the file.
+    pub rules: Vec<Arc<Rule>>,
+    /// Service levels.
+    pub slos: Vec<Arc<Slo>>,
+    /// The file's own tests.
+    pub tests: Vec<Fixture>,
+}
+
+/// Everything that applies to one topic, merged from the files that select it. Rules of several
+/// files add up; decode, time, window and sample come from the file that names the topic most
+/// exactly (name, then list, then pattern; first file wins).
+#[derive(Clone, Debug)]
+pub struct TopicRules {
+    /// Topic name.
+    pub topic: String,
+    /// How values are decoded.
+    pub decode: Decode,
+    /// Which time a record goes by.
+    pub time: TimeSource,
+    /// Window of the verdicts.
+    pub window: Window,
+    /// What is read and examined.
+    pub sample: Sample,
+    /// All rules; ids are unique within a topic (a clash of files is an error at loading).
+    pub rules: Vec<Arc<Rule>>,
+    /// All service levels.
+    pub slos: Vec<Arc<Slo>>,
+    /// Stable hash of all of the above.
+    pub hash: u64,
+}
+
+/// `topic:`, `topics:` or `pattern:`.
+#[derive(Clone, Debug)]
+pub enum TopicSelector {
+    /// Exact names.
+    Names(Vec<String>),
+    /// A regular expression over the whole name, in linear time.
+    Pattern(regex::Regex),
+}
+
+/// `decode:`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decode {
+    /// Format of the value.
+    pub value: ValueFormat,
+    /// Schema to hold values against.
+    pub schema: SchemaSource,
+}
+
+/// `decode.value`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ValueFormat {
+    /// Recognised record by record.
+    #[default]
+    Auto,
+    /// JSON; anything else is a decode failure.
+    Json,
+    /// Avro with registry framing (magic byte 0, schema id); anything else is a decode failure.
+    Avro,
+    /// UTF-8 text, not looked into.
+    Text,
+    /// Bytes, not looked into.
+    Bytes,
+}
+
+impl ValueFormat {
+    /// Its name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Json => "json",
+            Self::Avro => "avro",
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
+/// `decode.schema`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum SchemaSource {
+    /// None given: registry-framed values still find theirs when a registry is configured.
+    #[default]
+    None,
+    /// The registry's, by the id in the framing.
+    Registry,
+    /// A file next to the check file, read and compiled at loading.
+    File(SchemaFile),
+}
+
+/// A schema file as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SchemaFile {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// Its text (JSON Schema for `.json`, Avro for `.avsc`).
+    pub text: Arc<str>,
+    /// Which kind.
+    pub kind: SchemaKind,
+}
+
+/// Kinds of schema files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaKind {
+    /// JSON Schema.
+    Json,
+    /// Avro.
+    Avro,
+}
+
+/// `time:`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum TimeSource {
+    /// The record's own timestamp.
+    #[default]
+    Record,
+}
+
+/// `window:`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Length of the window that a verdict looks at, ms; a multiple of `pane_ms`.
+    pub size_ms: i64,
+    /// Length of a pane, ms: 10 s, or the window if that is shorter.
+    pub pane_ms: i64,
+    /// How long after its close a pane still takes late records, ms.
+    pub allowed_lateness_ms: i64,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { size_ms: 60_000, pane_ms: 10_000, allowed_lateness_ms: 30_000 }
+    }
+}
+
+/// `sample:`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Share examined, 0 to 1, by hash of partition and offset. Rules that need whole keys
+    /// (`duplicateValues`) sample by key hash instead.
+    pub examine: f64,
+    /// Most records examined a second and agent; `None` is no cap.
+    pub at_most_per_second: Option<u64>,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self { examine: 1.0, at_most_per_second: None }
+    }
+}
+
+/// How loud a failure is.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Worth a look in working hours.
+    Warning,
+    /// Worth being woken.
+    #[default]
+    Error,
+}
+
+impl Severity {
+    /// Its name in files, labels and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One check, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Unique in its topic; `[a-z0-9_-]{1,64}`.
+    pub id: String,
+    /// What is measured.
+    pub metric: Metric,
+    /// What the value must be. Absent only for baselines.
+    pub threshold: Option<Threshold>,
+    /// Unit of the value and the threshold.
+    pub unit: Unit,
+    /// How loud a failure is.
+    pub severity: Severity,
+    /// Consecutive failing windows before it is a finding; at least 1.
+    pub for_windows: u32,
+    /// Fewer checked records than this: `unknown`.
+    pub min_records: u64,
+    /// With it, a ratio fails only when its whole Wilson interval (at this level, e.g. 0.95) is
+    /// beyond the threshold.
+    pub confidence: Option<f64>,
+    /// Compared with the topic's own past instead of (or beside) a fixed threshold.
+    pub baseline: Option<Baseline>,
+    /// From the file; empty when not given.
+    pub description: String,
+    /// From the file's head; empty when not given.
+    pub owner: String,
+    /// File and line, for messages.
+    pub origin: Origin,
+}
+
+impl Rule {
+    /// The field it is about, as written.
+    pub fn field(&self) -> Option<&FieldPath> {
+        match &self.metric {
+            Metric::MissingValues { field }
+            | Metric::NullValues { field }
+            | Metric::InvalidValues { field, .. }
+            | Metric::DuplicateValues { field }
+            | Metric::Drift { field } => Some(field),
+            Metric::RowCount
+            | Metric::FailedRows { .. }
+            | Metric::SchemaViolations
+            | Metric::DecodeFailures
+            | Metric::Freshness => None,
+        }
+    }
+
+    /// What the file says it must be: `mustBeLessThan 0.1`, or the baseline's name.
+    pub fn must(&self) -> String {
+        match (&self.threshold, self.baseline) {
+            (Some(t), _) => t.to_string(),
+            (None, Some(b)) => format!("baseline: {}", b.as_str()),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// Where something was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The file.
+    pub file: PathBuf,
+    /// Its line, from 1.
+    pub line: usize,
+}
+
+/// `metric:` with its arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Metric {
+    /// Records in the window, from offsets: not sampled.
+    RowCount,
+    /// Records (or parents, for nested and array paths) without the field.
+    MissingValues {
+        /// Which.
+        field: FieldPath,
+    },
+    /// Those where it is null.
+    NullValues {
+        /// Which.
+        field: FieldPath,
+    },
+    /// Values outside the allowed ones; null and missing are not invalid.
+    InvalidValues {
+        /// Which.
+        field: FieldPath,
+        /// What is allowed.
+        valid: Box<ValidValues>,
+    },
+    /// Extra copies: records less distinct values, within the window.
+    DuplicateValues {
+        /// Which.
+        field: FieldPath,
+    },
+    /// Records for which the CEL expression is not true.
+    FailedRows {
+        /// Its source; it compiles (the linter saw to that).
+        expr: String,
+    },
+    /// Documents that do not fit the schema.
+    SchemaViolations,
+    /// Values that could not be decoded.
+    DecodeFailures,
+    /// Now minus the time of the latest record.
+    Freshness,
+    /// Distribution against the baseline.
+    Drift {
+        /// Which.
+        field: FieldPath,
+    },
+}
+
+impl Metric {
+    /// Its name in files and JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RowCount => "rowCount",
+            Self::MissingValues { .. } => "missingValues",
+            Self::NullValues { .. } => "nullValues",
+            Self::InvalidValues { .. } => "invalidValues",
+            Self::DuplicateValues { .. } => "duplicateValues",
+            Self::FailedRows { .. } => "failedRows",
+            Self::SchemaViolations => "schemaViolations",
+            Self::DecodeFailures => "decodeFailures",
+            Self::Freshness => "freshness",
+            Self::Drift { .. } => "drift",
+        }
+    }
+}
+
+/// Arguments of `invalidValues`: a value is valid if it passes all that are given.
+#[derive(Clone, Debug, Default)]
+pub struct ValidValues {
+    /// Smallest number allowed.
+    pub min: Option<f64>,
+    /// Largest number allowed.
+    pub max: Option<f64>,
+    /// The only values allowed (scalars).
+    pub values: Option<Vec<serde_json::Value>>,
+    /// Strings must match (anywhere in the string, as in JSON Schema and ODCS; anchor with ^ and $).
+    pub pattern: Option<regex::Regex>,
+    /// Fewest characters.
+    pub min_length: Option<u64>,
+    /// Most characters.
+    pub max_length: Option<u64>,
+    /// The type a value must have.
+    pub value_type: Option<ValueType>,
+}
+
+impl PartialEq for ValidValues {
+    fn eq(&self, o: &Self) -> bool {
+        let regex = |r: &Option<regex::Regex>| r.as_ref().map(|r| r.as_str().to_owned());
+        self.min == o.min
+            && self.max == o.max
+            && self.values == o.values
+            && regex(&self.pattern) == regex(&o.pattern)
+            && self.min_length == o.min_length
+            && self.max_length == o.max_length
+            && self.value_type == o.value_type
+    }
+}
+
+/// `type:` of `invalidValues`. A number of another type is invalid under `min`/`max` too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ValueType {
+    Integer,
+    Number,
+    String,
+    Boolean,
+    Object,
+    Array,
+}
+
+impl ValueType {
+    /// Its name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::String => "string",
+            Self::Boolean => "boolean",
+            Self::Object => "object",
+            Self::Array => "array",
+        }
+    }
+}
+
+/// A path to a field: `$.a.b`, `$.items[].price`, `$.labels.*`, `$['odd name']`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FieldPath {
+    /// As written in profiles: canonical.
+    pub text: String,
+    /// Its steps.
+    pub steps: Vec<Step>,
+}
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// A member of an object.
+    Key(String),
+    /// Every element of an array.
+    Elements,
+    /// Every member of an object.
+    AnyKey,
+}
+
+/// `baseline:`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// The same hour of the week (robust centre and spread).
+    Seasonal,
+    /// The windows before, without failed ones.
+    Previous,
+}
+
+impl Baseline {
+    /// Its name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Seasonal => "seasonal",
+            Self::Previous => "previous",
+        }
+    }
+}
+
+/// Operators of the Open Data Contract Standard, with their bounds in the rule's unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Threshold {
+    MustBe(f64),
+    MustNotBe(f64),
+    MustBeGreaterThan(f64),
+    MustBeGreaterOrEqualTo(f64),
+    MustBeLessThan(f64),
+    MustBeLessOrEqualTo(f64),
+    /// Inclusive.
+    MustBeBetween(f64, f64),
+    /// Inclusive bounds are inside, hence not allowed.
+    MustNotBeBetween(f64, f64),
+}
+
+impl Threshold {
+    /// Does the value satisfy it?
+    pub fn holds(&self, value: f64) -> bool {
+        match *self {
+            Self::MustBe(t) => value == t,
+            Self::MustNotBe(t) => value != t,
+            Self::MustBeGreaterThan(t) => value > t,
+            Self::MustBeGreaterOrEqualTo(t) => value >= t,
+            Self::MustBeLessThan(t) => value < t,
+            Self::MustBeLessOrEqualTo(t) => value <= t,
+            Self::MustBeBetween(a, b) => a <= value && value <= b,
+            Self::MustNotBeBetween(a, b) => !(a <= value && value <= b),
+        }
+    }
+}
+
+impl std::fmt::Display for Threshold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::MustBe(t) => write!(f, "mustBe {t}"),
+            Self::MustNotBe(t) => write!(f, "mustNotBe {t}"),
+            Self::MustBeGreaterThan(t) => write!(f, "mustBeGreaterThan {t}"),
+            Self::MustBeGreaterOrEqualTo(t) => write!(f, "mustBeGreaterOrEqualTo {t}"),
+            Self::MustBeLessThan(t) => write!(f, "mustBeLessThan {t}"),
+            Self::MustBeLessOrEqualTo(t) => write!(f, "mustBeLessOrEqualTo {t}"),
+            Self::MustBeBetween(a, b) => write!(f, "mustBeBetween [{a}, {b}]"),
+            Self::MustNotBeBetween(a, b) => write!(f, "mustNotBeBetween [{a}, {b}]"),
+        }
+    }
+}
+
+/// Unit of a rule's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Records (elements, for `[]` paths): the default of counting metrics.
+    Rows,
+    /// Share of the checked, 0 to 100.
+    Percent,
+    /// Seconds: the unit of durations.
+    Seconds,
+    /// A statistic without a unit (drift's effect size).
+    Score,
+}
+
+impl Unit {
+    /// Its name in files and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Percent => "percent",
+            Self::Seconds => "seconds",
+            Self::Score => "score",
+        }
+    }
+}
+
+/// `slos:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slo {
+    /// Unique in its topic; same alphabet as rule ids.
+    pub id: String,
+    /// The rule whose checked records are the total events, and whose failed ones are the bad.
+    pub good: String,
+    /// Share of good events promised, 0 to 1.
+    pub objective: f64,
+    /// Over which period, ms.
+    pub over_ms: i64,
+    /// File and line, for messages.
+    pub origin: Origin,
+}
+
+/// `tests:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fixture {
+    /// Its name.
+    pub name: String,
+    /// The records.
+    pub given: Vec<FixtureRecord>,
+    /// Rule id and the status expected.
+    pub expect: Vec<(String, crate::verdict::Status)>,
+    /// File and line, for messages.
+    pub origin: Origin,
+}
+
+/// A record of a fixture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixtureRecord {
+    /// Key, if any.
+    pub key: Option<String>,
+    /// The value as JSON text; `None` is a tombstone. `raw` text that is not JSON is allowed.
+    pub value: Option<String>,
+    /// Headers, in order.
+    pub headers: Vec<(String, String)>,
+    /// Milliseconds after the start of the window.
+    pub at_ms: i64,
+    /// How many times it is given; at least 1.
+    pub repeat: u64,
+}

@@ -1,0 +1,56 @@
+//! What the judge says of a rule and a window.
+
+use crate::report::Example;
+
+/// The four verdicts. Unknown is neither pass nor fail: too few records, no baseline yet, nothing
+/// examined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The value satisfies the rule.
+    Pass,
+    /// It does not.
+    Fail,
+    /// Nothing can be said.
+    Unknown,
+    /// The rule could not be evaluated (a CEL error on every record, for instance).
+    Error,
+}
+
+impl Status {
+    /// All of them, in the order of the state set `tapline_check_status`.
+    pub const ALL: [Self; 4] = [Self::Pass, Self::Fail, Self::Unknown, Self::Error];
+
+    /// Its name in files, labels and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Unknown => "unknown",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Verdict of one rule on one window, with its evidence.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Verdict {
+    /// The verdict.
+    pub status: Status,
+    /// The value in the rule's unit, if one could be computed.
+    pub value: Option<f64>,
+    /// Wilson interval of a ratio, in the rule's unit.
+    pub interval: Option<[f64; 2]>,
+    /// Records (or elements) that failed.
+    pub failed: Option<u64>,
+    /// Records (or elements) that were checked.
+    pub checked: Option<u64>,
+    /// One sentence with the evidence.
+    pub message: String,
+    /// Up to `limits.examples`.
+    pub examples: Vec<Example>,
+    /// The window, ms, end exclusive.
+    pub from_ms: i64,
+    /// End of the window, ms, exclusive.
+    pub to_ms: i64,
+}

@@ -1,0 +1,91 @@
+//! What is asked of brokers, and their answers in our own terms: one function a request.
+//!
+//! Versions differ here and nowhere above. Codes are Kafka's error codes.
+
+mod groups;
+mod topics;
+
+use kafka_protocol::protocol::StrBytes;
+
+pub(crate) use groups::{
+    Commits, Description, Listed, commits, describe, find_coordinators, list_groups, lists_groups,
+};
+#[cfg(test)]
+pub(crate) use topics::MetadataPartition;
+pub(crate) use topics::{End, Metadata, MetadataTopic, Offsets, Position, look, metadata, offsets};
+
+use super::wire::WireError;
+
+/// Kafka's error codes that the watcher acts upon.
+pub(crate) mod code {
+    pub(crate) const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
+    pub(crate) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+    pub(crate) const NOT_COORDINATOR: i16 = 16;
+    pub(crate) const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
+    pub(crate) const GROUP_AUTHORIZATION_FAILED: i16 = 30;
+    pub(crate) const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
+    pub(crate) const GROUP_ID_NOT_FOUND: i16 = 69;
+}
+
+/// Why something was not read.
+#[derive(Clone, Debug)]
+pub(crate) enum Trouble {
+    /// The broker said so.
+    Code(i16),
+    /// The broker could not be asked.
+    Wire(WireError),
+}
+
+impl Trouble {
+    /// Is the coordinator moving, loading or elsewhere: worth asking again in a moment?
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Code(
+                code::COORDINATOR_LOAD_IN_PROGRESS | code::COORDINATOR_NOT_AVAILABLE | code::NOT_COORDINATOR
+            )
+        )
+    }
+
+    /// Do we lack the rights?
+    pub(crate) fn is_forbidden(&self) -> bool {
+        matches!(
+            self,
+            Self::Code(
+                code::TOPIC_AUTHORIZATION_FAILED
+                    | code::GROUP_AUTHORIZATION_FAILED
+                    | code::CLUSTER_AUTHORIZATION_FAILED
+            )
+        )
+    }
+
+    /// Does the broker not know this request?
+    pub(crate) fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Wire(WireError::Unsupported { .. }))
+    }
+
+    /// A short name for counters: one of a bounded set.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Wire(error) => error.reason(),
+            code if code.is_passing() => "coordinator_moving",
+            code if code.is_forbidden() => "not_allowed",
+            Self::Code(3 | 5 | 6) => "leader_moving",
+            Self::Code(_) => "refused",
+        }
+    }
+}
+
+impl From<WireError> for Trouble {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}
+
+fn checked(code: i16) -> Result<(), Trouble> {
+    if code == 0 { Ok(()) } else { Err(Trouble::Code(code)) }
+}
+
+fn text(s: &str) -> StrBytes {
+    StrBytes::from_string(s.to_owned())
+}

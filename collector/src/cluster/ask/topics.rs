@@ -1,0 +1,184 @@
+//! Topics: which there are, where they are led, where they end, and what lies at an offset.
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::{BrokerId, FetchRequest, ListOffsetsRequest, MetadataRequest, TopicName};
+
+use super::text;
+use crate::cluster::batch::{self, Found};
+use crate::cluster::config::Address;
+use crate::cluster::wire::{Connection, WireError};
+
+/// The cluster as one broker sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Metadata {
+    pub(crate) cluster_id: Option<String>,
+    pub(crate) brokers: BTreeMap<i32, Address>,
+    pub(crate) topics: BTreeMap<String, MetadataTopic>,
+}
+
+/// A topic of [`Metadata`].
+#[derive(Debug, Default)]
+pub(crate) struct MetadataTopic {
+    /// Not there yet, not allowed…: the partitions are not known.
+    pub(crate) code: i16,
+    pub(crate) id: Option<u128>,
+    pub(crate) partitions: BTreeMap<i32, MetadataPartition>,
+}
+
+/// A partition of [`Metadata`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MetadataPartition {
+    pub(crate) leader: Option<i32>,
+    pub(crate) replicas: u32,
+    pub(crate) in_sync: u32,
+}
+
+/// All topics of the cluster.
+pub(crate) async fn metadata(connection: &Connection) -> Result<Metadata, WireError> {
+    let mut request = MetadataRequest::default().with_topics(None);
+    if connection.version::<MetadataRequest>()? >= 4 {
+        request = request.with_allow_auto_topic_creation(false);
+    }
+    let answer = connection.call(&request).await?;
+    let mut metadata =
+        Metadata { cluster_id: answer.cluster_id.map(|id| id.to_string()), ..Metadata::default() };
+    for broker in answer.brokers {
+        let port = u16::try_from(broker.port).unwrap_or(0);
+        let address = Address { host: broker.host.to_string(), port };
+        metadata.brokers.insert(broker.node_id.0, address);
+    }
+    for topic in answer.topics {
+        let Some(name) = topic.name else { continue };
+        let count = |nodes: &[BrokerId]| u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        let partitions = topic.partitions.iter().map(|p| {
+            let partition = MetadataPartition {
+                leader: Some(p.leader_id.0).filter(|id| *id >= 0),
+                replicas: count(&p.replica_nodes),
+                in_sync: count(&p.isr_nodes),
+            };
+            (p.partition_index, partition)
+        });
+        let topic = MetadataTopic {
+            code: topic.error_code,
+            id: Some(topic.topic_id.as_u128()).filter(|id| *id != 0),
+            partitions: partitions.collect(),
+        };
+        metadata.topics.insert(name.to_string(), topic);
+    }
+    Ok(metadata)
+}
+
+/// Which end of a partition is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Start,
+    Stable,
+    High,
+}
+
+/// Offsets, or codes, by topic and partition.
+pub(crate) type Offsets = BTreeMap<String, BTreeMap<i32, Result<i64, i16>>>;
+
+/// One end of the partitions that this broker leads.
+pub(crate) async fn offsets(
+    connection: &Connection,
+    end: End,
+    partitions: &BTreeMap<String, Vec<i32>>,
+) -> Result<Offsets, WireError> {
+    let (timestamp, isolation) = match end {
+        End::Start => (-2, 0),
+        End::Stable => (-1, 1),
+        End::High => (-1, 0),
+    };
+    let topics = partitions.iter().map(|(topic, indexes)| {
+        let partitions = indexes.iter().map(|&index| {
+            ListOffsetsPartition::default().with_partition_index(index).with_timestamp(timestamp)
+        });
+        ListOffsetsTopic::default().with_name(TopicName(text(topic))).with_partitions(partitions.collect())
+    });
+    let request = ListOffsetsRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_isolation_level(isolation)
+        .with_topics(topics.collect());
+    let answer = connection.call(&request).await?;
+    let mut offsets = Offsets::new();
+    for topic in answer.topics {
+        let of_topic = topic.partitions.iter().map(|p| {
+            let offset = match (p.error_code, p.offset) {
+                // An end that is negative is none.
+                (0, ..0) => Err(-1),
+                (0, offset) => Ok(offset),
+                (code, _) => Err(code),
+            };
+            (p.partition_index, offset)
+        });
+        offsets.entry(topic.name.to_string()).or_default().extend(of_topic);
+    }
+    Ok(offsets)
+}
+
+/// An offset of a partition of a topic.
+pub(crate) type Position = (String, i32, i64);
+
+/// What was found at an offset of a partition; `None` when the broker gave nothing (the first
+/// batch is larger than what was asked for, or nothing is there).
+pub(crate) type FoundAt = (Position, Result<Option<Found>, i16>);
+
+/// Looks at the record batches at an offset each of some partitions that this broker leads.
+pub(crate) async fn look(
+    connection: &Connection,
+    wanted: &[Position],
+    partition_bytes: i32,
+    answer_bytes: i32,
+) -> Result<Vec<FoundAt>, WireError> {
+    let mut topics: BTreeMap<&str, Vec<FetchPartition>> = BTreeMap::new();
+    let mut asked: BTreeMap<(&str, i32), i64> = BTreeMap::new();
+    for (topic, partition, offset) in wanted {
+        asked.insert((topic, *partition), *offset);
+        topics.entry(topic).or_default().push(
+            FetchPartition::default()
+                .with_partition(*partition)
+                .with_fetch_offset(*offset)
+                .with_partition_max_bytes(partition_bytes),
+        );
+    }
+    let topics = topics.into_iter().map(|(topic, partitions)| {
+        FetchTopic::default().with_topic(TopicName(text(topic))).with_partitions(partitions)
+    });
+    let mut request = FetchRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_max_wait_ms(0)
+        .with_min_bytes(0)
+        .with_max_bytes(answer_bytes)
+        .with_topics(topics.collect());
+    if connection.version::<FetchRequest>()? >= 7 {
+        // No fetch session: these partitions are asked for once.
+        request = request.with_session_id(0).with_session_epoch(-1);
+    }
+    let answer = connection.call(&request).await?;
+    if answer.error_code != 0 {
+        let code = answer.error_code;
+        let refused = asked.into_iter().map(|((t, p), at)| ((t.to_owned(), p, at), Err(code)));
+        return Ok(refused.collect());
+    }
+    let mut found = Vec::new();
+    for topic in answer.responses {
+        for partition in topic.partitions {
+            let key = (topic.topic.as_str(), partition.partition_index);
+            let Some(&offset) = asked.get(&key) else { continue };
+            let result = match partition.error_code {
+                0 => Ok(partition
+                    .records
+                    .as_deref()
+                    .filter(|records| !records.is_empty())
+                    .map(|records| batch::find(records, offset))),
+                code => Err(code),
+            };
+            found.push(((topic.topic.to_string(), partition.partition_index, offset), result));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,403 @@
+//! One refresh: whom to ask for what, in which order, and what to do when they do not answer.
+//!
+//! Metadata, listings, descriptions and commits, and only then the ends, so that a commit is
+//! never compared with an end older than itself. One broker's failure is only its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use super::ask::{self, Commits, Description, End, Listed, Trouble};
+use super::config::Config;
+use super::look::look_at_records;
+use super::pool::{Pool, in_flight};
+use super::snapshot::{ClusterSnapshot, GroupType, WatchStats};
+use super::state::State;
+use super::topic::Ends;
+use super::wire::Connection;
+use super::{ClusterError, Watcher};
+
+/// Groups in one request: the cheapest for brokers, as measured; one at a time costs a request
+/// each, all at once costs memory.
+pub(super) const GROUPS_PER_REQUEST: usize = 200;
+/// Partitions in one request for offsets.
+const PARTITIONS_PER_REQUEST: usize = 5_000;
+/// Requests under way at once over all brokers.
+pub(super) const REQUESTS_IN_FLIGHT: usize = 64;
+pub(super) type Connections = BTreeMap<i32, Arc<Connection>>;
+
+/// The wall clock, in milliseconds since the epoch.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What went wrong in parts, counted by reason.
+#[derive(Default)]
+pub(super) struct Errors(BTreeMap<&'static str, u64>);
+
+impl Errors {
+    pub(super) fn add(&mut self, reason: &'static str, count: usize) {
+        if count > 0 {
+            *self.0.entry(reason).or_default() += count as u64;
+        }
+    }
+}
+
+impl Watcher {
+    /// Reads everything once.
+    ///
+    /// # Errors
+    /// Only when nothing at all could be read: no broker to be reached, credentials refused,
+    /// certificates unusable. What failed in parts is counted in the snapshot's `stats`.
+    pub async fn refresh_once(&mut self) -> Result<ClusterSnapshot, ClusterError> {
+        let began = Instant::now();
+        let mut errors = Errors::default();
+        let result = self.read_all(&mut errors).await;
+        if let Err(error) = &result {
+            errors.add(error.reason(), 1);
+        }
+        let (requests, bytes) = self.pool.take_traffic();
+        let stats = &mut self.stats;
+        stats.refreshes_total += 1;
+        for (reason, count) in errors.0 {
+            *stats.errors_total.entry(reason.to_owned()).or_default() += count;
+        }
+        stats.last_duration_seconds = began.elapsed().as_secs_f64();
+        stats.last_requests = requests;
+        stats.last_bytes = bytes;
+        stats.groups_unreadable = self.state.groups.values().filter(|g| g.forbidden).count() as u64;
+        result?;
+        self.complete_once = true;
+        Ok(self.snapshot(now_ms(), None))
+    }
+
+    /// What is known now.
+    pub(super) fn snapshot(&self, taken_at_ms: i64, last_error: Option<String>) -> ClusterSnapshot {
+        let id = self.state.cluster_id.clone();
+        let name = self.config.name.clone().or(id);
+        let first = || self.config.bootstrap.first().map(ToString::to_string);
+        ClusterSnapshot {
+            cluster: name.or_else(first).unwrap_or_default(),
+            taken_at_ms: if self.complete_once { taken_at_ms } else { 0 },
+            complete_once: self.complete_once,
+            last_error,
+            brokers: u32::try_from(self.pool.brokers().len()).unwrap_or(u32::MAX),
+            topics: self.state.topics_snapshot(),
+            groups: self.state.groups_snapshot(),
+            stats: WatchStats::clone(&self.stats),
+        }
+    }
+
+    async fn read_all(&mut self, errors: &mut Errors) -> Result<(), ClusterError> {
+        let Self { config, pool, state, .. } = self;
+        read_metadata(pool, state, config, errors).await?;
+        // Only now, so that a refresh that fails altogether changes nothing.
+        state.begin();
+        let connections = connect(pool, config, errors).await?;
+        let brokers = pool.brokers().len();
+        let coordinators = read_listings(&connections, brokers, state, config, errors).await;
+        read_groups(&connections, coordinators, state, config, errors).await;
+        let astray = read_ends(&connections, state, errors).await;
+        if !astray.is_empty() && read_metadata(pool, state, config, errors).await.is_ok() {
+            // Leaders have moved: once more, with where they are now.
+            let connections = connect(pool, config, errors).await?;
+            let still = read_ends(&connections, state, errors).await;
+            errors.add("leader_moving", still.len());
+        }
+        look_at_records(&connections, state, config, errors).await;
+        state.finish(config);
+        state.drop_phantoms();
+        Ok(())
+    }
+}
+
+async fn read_metadata(
+    pool: &mut Pool,
+    state: &mut State,
+    config: &Config,
+    errors: &mut Errors,
+) -> Result<(), ClusterError> {
+    let mut last = None;
+    // A connection that has died while idle shows only when it is used.
+    for _ in 0..2 {
+        let connection = pool.any(config).await?;
+        match ask::metadata(&connection).await {
+            Ok(metadata) => {
+                pool.set_brokers(metadata.brokers.clone(), config);
+                let left_out = state.apply_metadata(metadata, config);
+                errors.add("topics_over_limit", left_out);
+                return Ok(());
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(ClusterError::Unreachable { tried: last.into_iter().collect() })
+}
+
+async fn connect(pool: &mut Pool, config: &Config, errors: &mut Errors) -> Result<Connections, ClusterError> {
+    let mut connections = Connections::new();
+    let mut tried = Vec::new();
+    for (id, result) in pool.all(config).await? {
+        match result {
+            Ok(connection) => {
+                connections.insert(id, connection);
+            }
+            Err(error) => {
+                tracing::warn!(broker = id, %error, "a broker cannot be reached");
+                errors.add(error.reason(), 1);
+                tried.push(error);
+            }
+        }
+    }
+    if connections.is_empty() {
+        return Err(ClusterError::Unreachable { tried });
+    }
+    Ok(connections)
+}
+
+/// Asks every broker for its groups; gives the coordinator of each group that is watched, `None`
+/// where it must be looked for.
+async fn read_listings(
+    connections: &Connections,
+    brokers: usize,
+    state: &mut State,
+    config: &Config,
+    errors: &mut Errors,
+) -> BTreeMap<String, Option<i32>> {
+    let deadline = Instant::now() + config.retry_for;
+    let asked = connections.iter().map(|(&id, connection)| {
+        let connection = Arc::clone(connection);
+        async move {
+            let mut pause = Duration::from_millis(100);
+            loop {
+                match ask::list_groups(&connection).await {
+                    // A broker that is taking groups over refuses the whole listing meanwhile.
+                    Err(trouble) if trouble.is_passing() && Instant::now() + pause < deadline => {
+                        tokio::time::sleep(pause).await;
+                        pause *= 2;
+                    }
+                    result => return (id, result),
+                }
+            }
+        }
+    });
+    let answers = in_flight(REQUESTS_IN_FLIGHT, asked.collect()).await;
+
+    let mut complete = answers.len() == brokers;
+    let mut listed: Vec<Listed> = Vec::new();
+    let mut coordinators = BTreeMap::new();
+    for (id, answer) in answers {
+        match answer {
+            Ok(groups) => {
+                coordinators.extend(groups.iter().map(|g| (g.group.clone(), Some(id))));
+                listed.extend(groups);
+            }
+            Err(trouble) => {
+                complete = false;
+                if !trouble.is_unsupported() {
+                    errors.add(trouble.reason(), 1);
+                }
+            }
+        }
+    }
+    let left_out = state.apply_listing(&listed, complete, config);
+    errors.add("groups_over_limit", left_out);
+    for name in &config.named_groups {
+        state.add_named(name);
+    }
+    state.groups.keys().map(|name| (name.clone(), coordinators.remove(name).flatten())).collect()
+}
+
+/// A group's description and commits from its coordinator.
+struct Reading {
+    descriptions: BTreeMap<String, Result<Description, Trouble>>,
+    commits: BTreeMap<String, Result<Commits, Trouble>>,
+    at_ms: i64,
+}
+
+/// Describes the groups and reads their commits; asks again, of whoever coordinates by then,
+/// while coordinators move.
+async fn read_groups(
+    connections: &Connections,
+    mut coordinators: BTreeMap<String, Option<i32>>,
+    state: &mut State,
+    config: &Config,
+    errors: &mut Errors,
+) {
+    let deadline = Instant::now() + config.retry_for;
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let mut again = find_coordinators(connections, &mut coordinators, state, errors).await;
+        let requests = plan_groups(connections, &coordinators, state, config);
+        for reading in in_flight(REQUESTS_IN_FLIGHT, requests).await {
+            for (name, result) in reading.descriptions {
+                match &result {
+                    Err(trouble) if trouble.is_passing() => {
+                        again.insert(name.clone());
+                    }
+                    Err(Trouble::Code(ask::code::GROUP_ID_NOT_FOUND)) | Ok(_) => {}
+                    Err(trouble) if trouble.is_unsupported() => {}
+                    Err(trouble) => errors.add(trouble.reason(), 1),
+                }
+                state.apply_description(&name, result);
+            }
+            for (name, result) in reading.commits {
+                match &result {
+                    Err(trouble) if trouble.is_passing() => {
+                        again.insert(name.clone());
+                    }
+                    Err(trouble) => errors.add(trouble.reason(), 1),
+                    Ok(_) => {}
+                }
+                state.apply_commits(&name, result, reading.at_ms);
+            }
+        }
+        if again.is_empty() || Instant::now() + pause >= deadline {
+            errors.add("coordinator_moving", again.len());
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+        coordinators = again.into_iter().map(|name| (name, None)).collect();
+    }
+}
+
+/// Fills in the coordinators that are not known; gives the groups that have none just now.
+async fn find_coordinators(
+    connections: &Connections,
+    coordinators: &mut BTreeMap<String, Option<i32>>,
+    state: &mut State,
+    errors: &mut Errors,
+) -> BTreeSet<String> {
+    let unknown: Vec<String> =
+        coordinators.iter().filter(|(_, id)| id.is_none()).map(|(name, _)| name.clone()).collect();
+    let mut again = BTreeSet::new();
+    if unknown.is_empty() {
+        return again;
+    }
+    let mut found = BTreeMap::new();
+    for connection in connections.values() {
+        found = ask::find_coordinators(connection, &unknown).await;
+        if !found.values().all(|r| matches!(r, Err(Trouble::Wire(_)))) {
+            break;
+        }
+    }
+    for (name, result) in found {
+        match result {
+            Ok(id) => {
+                coordinators.insert(name, Some(id));
+            }
+            Err(trouble) if trouble.is_passing() => {
+                again.insert(name);
+            }
+            Err(trouble) => {
+                errors.add(trouble.reason(), 1);
+                state.apply_commits(&name, Err(trouble), 0);
+            }
+        }
+    }
+    again
+}
+
+/// The requests for groups, in batches a coordinator and a type.
+fn plan_groups(
+    connections: &Connections,
+    coordinators: &BTreeMap<String, Option<i32>>,
+    state: &mut State,
+    config: &Config,
+) -> Vec<impl Future<Output = Reading> + Send + 'static> {
+    let mut batches: BTreeMap<(i32, GroupType), Vec<String>> = BTreeMap::new();
+    for (name, coordinator) in coordinators {
+        let (Some(id), Some(group)) = (coordinator, state.groups.get(name)) else { continue };
+        batches.entry((*id, group.group_type)).or_default().push(name.clone());
+    }
+    let elements_max = config.limits.elements;
+    let mut requests = Vec::new();
+    for ((id, group_type), names) in batches {
+        let Some(connection) = connections.get(&id) else { continue };
+        for names in names.chunks(GROUPS_PER_REQUEST) {
+            let (connection, names) = (Arc::clone(connection), names.to_vec());
+            let topics = (!ask::lists_groups(&connection)).then(|| state.partitions());
+            if group_type == GroupType::Share {
+                names.iter().for_each(|name| state.touch(name, now_ms()));
+            }
+            requests.push(async move {
+                // A share group's progress is no commit, and OffsetFetch would say nothing.
+                let commits = async {
+                    match group_type {
+                        GroupType::Share => BTreeMap::new(),
+                        _ => ask::commits(&connection, &names, topics.as_ref()).await,
+                    }
+                };
+                let descriptions = ask::describe(&connection, group_type, &names, elements_max);
+                let (descriptions, commits) = tokio::join!(descriptions, commits);
+                Reading { descriptions, commits, at_ms: now_ms() }
+            });
+        }
+    }
+    requests
+}
+
+/// Reads the ends of every partition that is not fresh; gives those whose leader has moved.
+async fn read_ends(connections: &Connections, state: &mut State, errors: &mut Errors) -> Vec<(String, i32)> {
+    let mut by_leader: BTreeMap<i32, Vec<(String, i32)>> = BTreeMap::new();
+    for (name, topic) in &state.topics {
+        for (&index, partition) in topic.partitions.iter().filter(|(_, p)| !p.fresh) {
+            if let Some(leader) = partition.offsets.leader {
+                by_leader.entry(leader).or_default().push((name.clone(), index));
+            }
+        }
+    }
+    let mut requests = Vec::new();
+    for (leader, partitions) in by_leader {
+        let Some(connection) = connections.get(&leader) else { continue };
+        for chunk in partitions.chunks(PARTITIONS_PER_REQUEST) {
+            let mut wanted: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+            for (topic, index) in chunk {
+                wanted.entry(topic.clone()).or_default().push(*index);
+            }
+            let connection = Arc::clone(connection);
+            requests.push(async move {
+                // Pipelined, and answered in this order: what is stable is never beyond the end
+                // that is read after it.
+                let (start, stable, high) = tokio::join!(
+                    ask::offsets(&connection, End::Start, &wanted),
+                    ask::offsets(&connection, End::Stable, &wanted),
+                    ask::offsets(&connection, End::High, &wanted),
+                );
+                (wanted, start, stable, high, now_ms())
+            });
+        }
+    }
+    let mut astray = Vec::new();
+    for (wanted, start, stable, high, at_ms) in in_flight(REQUESTS_IN_FLIGHT, requests).await {
+        let (start, stable, high) = match (start, stable, high) {
+            (Ok(start), Ok(stable), Ok(high)) => (start, stable, high),
+            (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
+                tracing::warn!(%error, "ends of partitions cannot be read");
+                errors.add(error.reason(), 1);
+                continue;
+            }
+        };
+        for (topic, indexes) in wanted {
+            for index in indexes {
+                let of = |offsets: &ask::Offsets| {
+                    offsets.get(&topic).and_then(|p| p.get(&index)).copied().unwrap_or(Err(-1))
+                };
+                match (of(&start), of(&stable), of(&high)) {
+                    (Ok(start), Ok(stable), Ok(high)) => {
+                        state.apply_ends(&topic, index, Ends { start, stable, high, at_ms });
+                    }
+                    (Err(code), _, _) | (_, Err(code), _) | (_, _, Err(code)) => match code {
+                        3 | 5 | 6 => astray.push((topic.clone(), index)),
+                        code => errors.add(Trouble::Code(code).reason(), 1),
+                    },
+                }
+            }
+        }
+    }
+    astray
+}

@@ -1,0 +1,167 @@
+//! What the watcher knows of a cluster at one moment: immutable, shared by an `Arc`.
+//!
+//! Unknown is never zero: a figure that could not be read is `None`, and `unknown` says why.
+//! Offsets are the *next* to read or write, as Kafka counts them. Times are milliseconds since
+//! the epoch, by the watcher's clock unless stated otherwise.
+
+use std::collections::BTreeMap;
+
+/// The kinds of consumer groups a broker tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupType {
+    /// The protocol of before KIP-848; also groups that only commit ("simple" groups).
+    Classic,
+    /// KIP-848.
+    Consumer,
+    /// KIP-932.
+    Share,
+    /// KIP-1071.
+    Streams,
+    /// The broker is too old to say, or the group was only named in the configuration.
+    Unknown,
+}
+
+/// Why a figure of a partition is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unknown {
+    /// A member is assigned to the partition, and has never committed there.
+    Uncommitted,
+    /// The commit lies beyond the end: the topic was recreated or truncated.
+    AheadOfEnd,
+    /// Not allowed, or no answer yet: nothing was ever read.
+    Unreadable,
+    /// The topic is not there any more.
+    TopicGone,
+}
+
+/// The log of one partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartitionOffsets {
+    /// Log start offset.
+    pub start: Option<i64>,
+    /// High watermark.
+    pub end: Option<i64>,
+    /// Last stable offset.
+    pub stable_end: Option<i64>,
+    /// When these were last read.
+    pub read_at_ms: i64,
+    /// Broker id of the leader, `None` while there is none (an offline partition).
+    pub leader: Option<i32>,
+    /// Replicas, and those in sync.
+    pub replicas: u32,
+    /// Replicas in sync.
+    pub in_sync: u32,
+}
+
+/// One topic of the cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TopicSnapshot {
+    /// Kafka's id of the topic, where the broker gives one (16 bytes, big endian).
+    pub id: Option<u128>,
+    /// By partition.
+    pub partitions: BTreeMap<i32, PartitionOffsets>,
+    /// Records appended since the watcher first saw the topic (offset differences of the high
+    /// watermark, never negative; a recreated topic counts from its new start).
+    pub records_total: u64,
+    /// Records a second between the last two readings; `None` before there are two.
+    pub records_per_second: Option<f64>,
+}
+
+/// A group's place in one partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupPartition {
+    /// The committed offset (next to read).
+    pub committed: Option<i64>,
+    /// Log start offset used in the arithmetic.
+    pub start: Option<i64>,
+    /// High watermark used in the arithmetic.
+    pub end: Option<i64>,
+    /// Last stable offset used in the arithmetic.
+    pub stable_end: Option<i64>,
+    /// `end - max(committed, start)`.
+    pub lag_records: Option<i64>,
+    /// `stable_end - max(committed, start)`, at least 0: what a read_committed reader can see.
+    pub stable_lag_records: Option<i64>,
+    /// `start - committed` where positive: removed by retention before being read.
+    pub lost_records: i64,
+    /// Age of the oldest unread record, in seconds; 0 only when caught up.
+    pub lag_seconds: Option<f64>,
+    /// How wrong `lag_seconds` may be, in seconds, either way.
+    pub lag_seconds_error: f64,
+    /// Why there is no lag.
+    pub unknown: Option<Unknown>,
+    /// A member is assigned to it.
+    pub assigned: bool,
+}
+
+/// One group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupSnapshot {
+    /// Its kind.
+    pub group_type: GroupType,
+    /// As the broker names it: `Stable`, `Empty`, `Dead`, `PreparingRebalance`, …
+    pub state: String,
+    /// The assignor or protocol, empty when there is none.
+    pub protocol: String,
+    /// Members, `None` when the group could not be described.
+    pub members: Option<u32>,
+    /// When the commits were last read.
+    pub read_at_ms: i64,
+    /// By topic, then partition.
+    pub topics: BTreeMap<String, BTreeMap<i32, GroupPartition>>,
+}
+
+impl GroupSnapshot {
+    /// Sum of the known lags of a topic's partitions; `None` when none is known.
+    pub fn topic_lag_records(partitions: &BTreeMap<i32, GroupPartition>) -> Option<i64> {
+        partitions.values().filter_map(|p| p.lag_records).reduce(|a, b| a.saturating_add(b))
+    }
+
+    /// Maximum of the known ages, with the error of the partition that has it.
+    pub fn topic_lag_seconds(partitions: &BTreeMap<i32, GroupPartition>) -> Option<(f64, f64)> {
+        partitions
+            .values()
+            .filter_map(|p| p.lag_seconds.map(|s| (s, p.lag_seconds_error)))
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+    }
+}
+
+/// What a refresh cost, and how often refreshes went wrong: the watcher's own figures.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WatchStats {
+    /// Refreshes begun.
+    pub refreshes_total: u64,
+    /// Refreshes in which some part could not be read, by reason (bounded set of names).
+    pub errors_total: BTreeMap<String, u64>,
+    /// Wall time of the last refresh, in seconds.
+    pub last_duration_seconds: f64,
+    /// Requests and bytes received in the last refresh.
+    pub last_requests: u64,
+    /// Bytes received in the last refresh.
+    pub last_bytes: u64,
+    /// Groups that may not be read for lack of rights.
+    pub groups_unreadable: u64,
+}
+
+/// The whole cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClusterSnapshot {
+    /// The name from the configuration, else Kafka's cluster id.
+    pub cluster: String,
+    /// When the refresh ended, ms since the epoch; 0 before the first.
+    pub taken_at_ms: i64,
+    /// Complete at least once (what /readyz asks).
+    pub complete_once: bool,
+    /// Why the last refresh failed wholly, for /readyz and the status page.
+    pub last_error: Option<String>,
+    /// Brokers known by the last metadata.
+    pub brokers: u32,
+    /// By topic name.
+    pub topics: BTreeMap<String, TopicSnapshot>,
+    /// By group name.
+    pub groups: BTreeMap<String, GroupSnapshot>,
+    /// The watcher's own figures.
+    pub stats: WatchStats,
+}

@@ -1,0 +1,387 @@
+//! One connection: requests go out as they come, answers find their way by correlation id.
+//!
+//! A request that times out ends the connection: a broker answers in order, so everything behind
+//! the late answer would be late too. Whoever asks next opens a new one.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader};
+use kafka_protocol::protocol::{
+    Decodable, HeaderVersion, Request, StrBytes, encode_request_header_into_buffer,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use super::{Settings, WireError, sasl, shape};
+use crate::cluster::config::Address;
+
+/// A byte stream to a broker, with or without TLS.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// An answer this many times the limit is read and thrown away; a larger one ends the connection.
+const DISCARD_FACTOR: u64 = 4;
+
+/// What was sent and received over all connections, for the watcher's own figures.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    requests: AtomicU64,
+    bytes_received: AtomicU64,
+}
+
+impl Traffic {
+    /// Requests sent and bytes received since the last call.
+    pub(crate) fn take(&self) -> (u64, u64) {
+        (self.requests.swap(0, Ordering::Relaxed), self.bytes_received.swap(0, Ordering::Relaxed))
+    }
+}
+
+type Answer = Result<Bytes, WireError>;
+
+/// Requests that wait, and why no more can.
+#[derive(Default)]
+struct Pending {
+    waiting: HashMap<i32, (&'static str, oneshot::Sender<Answer>)>,
+    closed: Option<String>,
+}
+
+/// A connection to one broker, ready for requests from any number of tasks.
+pub(crate) struct Connection {
+    broker: Arc<str>,
+    settings: Arc<Settings>,
+    /// What the broker serves: by API key, oldest and newest version.
+    versions: OnceLock<HashMap<i16, (i16, i16)>>,
+    writer: tokio::sync::Mutex<WriteHalf<Box<dyn Stream>>>,
+    pending: Arc<Mutex<Pending>>,
+    next_id: AtomicI32,
+    reader: AbortHandle,
+    opened: Instant,
+    session_lifetime_ms: AtomicI64,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+impl Connection {
+    /// Connects, agrees on versions and authenticates, all within the connect timeout.
+    pub(super) async fn open(address: &Address, settings: Arc<Settings>) -> Result<Self, WireError> {
+        let broker: Arc<str> = address.to_string().into();
+        let limit = settings.connect_timeout;
+        let opening = Self::open_unbounded(address, Arc::clone(&broker), settings);
+        match tokio::time::timeout(limit, opening).await {
+            Ok(result) => result,
+            Err(_) => Err(timeout(&broker, "the connection", limit)),
+        }
+    }
+
+    async fn open_unbounded(
+        address: &Address,
+        broker: Arc<str>,
+        settings: Arc<Settings>,
+    ) -> Result<Self, WireError> {
+        let refused = |error: std::io::Error| WireError::Connect {
+            broker: Arc::clone(&broker),
+            reason: error.to_string(),
+        };
+        let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(refused)?;
+        tcp.set_nodelay(true).map_err(refused)?;
+        let stream: Box<dyn Stream> = match &settings.tls {
+            None => Box::new(tcp),
+            Some(tls) => tls.wrap(tcp, &address.host, &broker).await?,
+        };
+        let (read, write) = tokio::io::split(stream);
+        let pending = Arc::new(Mutex::new(Pending::default()));
+        let reader = tokio::spawn(read_answers(
+            read,
+            Arc::clone(&broker),
+            Arc::clone(&settings),
+            Arc::clone(&pending),
+        ));
+        let connection = Self {
+            broker,
+            versions: OnceLock::new(),
+            writer: tokio::sync::Mutex::new(write),
+            pending,
+            next_id: AtomicI32::new(0),
+            reader: reader.abort_handle(),
+            opened: Instant::now(),
+            session_lifetime_ms: AtomicI64::new(0),
+            settings,
+        };
+        connection.agree_on_versions().await?;
+        if let Some(sasl) = &connection.settings.sasl {
+            sasl::authenticate(&connection, sasl).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn agree_on_versions(&self) -> Result<(), WireError> {
+        let answer = self.exchange(&ApiVersionsRequest::default(), 0).await?;
+        if answer.error_code != 0 {
+            return Err(WireError::Unsupported { broker: self.broker(), what: "ApiVersions" });
+        }
+        let served = answer.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version)));
+        // Set once, here; a second caller cannot exist before `open` returns.
+        let _ = self.versions.set(served.collect());
+        Ok(())
+    }
+
+    /// Address of the broker, for messages.
+    pub(crate) fn broker(&self) -> Arc<str> {
+        Arc::clone(&self.broker)
+    }
+
+    /// May it still be used? False after any failure, and shortly before the broker would end
+    /// an authenticated session for its age (KIP-368).
+    pub(crate) fn is_usable(&self) -> bool {
+        let lifetime_ms = self.session_lifetime_ms.load(Ordering::Relaxed);
+        let expired = u64::try_from(lifetime_ms)
+            .is_ok_and(|ms| ms > 0 && self.opened.elapsed() > Duration::from_millis(ms / 10 * 8));
+        !expired && lock(&self.pending).closed.is_none()
+    }
+
+    pub(super) fn session_lifetime_ms(&self) -> i64 {
+        self.session_lifetime_ms.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_session_lifetime_ms(&self, ms: i64) {
+        self.session_lifetime_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// The newest version of `R` that both sides speak.
+    ///
+    /// # Errors
+    /// `Unsupported` when there is none.
+    pub(crate) fn version<R: Request>(&self) -> Result<i16, WireError> {
+        let what = shape::of(R::KEY).map_or("a request", |s| s.name);
+        let unsupported = || WireError::Unsupported { broker: self.broker(), what };
+        let ours = shape::of(R::KEY).ok_or_else(unsupported)?;
+        let (min, max) = *self.versions.get().and_then(|v| v.get(&R::KEY)).ok_or_else(unsupported)?;
+        let version = ours.max.min(max);
+        if version < ours.min.max(min) { Err(unsupported()) } else { Ok(version) }
+    }
+
+    /// Sends a request in the newest version that both sides speak, and awaits its answer.
+    pub(crate) async fn call<R: Request>(&self, request: &R) -> Result<R::Response, WireError> {
+        self.exchange(request, self.version::<R>()?).await
+    }
+
+    /// Like [`Self::call`], but in no version newer than `newest`: where a newer one asks in
+    /// another form.
+    pub(crate) async fn call_up_to<R: Request>(
+        &self,
+        request: &R,
+        newest: i16,
+    ) -> Result<R::Response, WireError> {
+        self.exchange(request, self.version::<R>()?.min(newest)).await
+    }
+
+    async fn exchange<R: Request>(&self, request: &R, version: i16) -> Result<R::Response, WireError> {
+        let shape = shape::of(R::KEY)
+            .ok_or_else(|| WireError::Unsupported { broker: self.broker(), what: "a request" })?;
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let malformed = |reason: String| WireError::Malformed {
+            broker: self.broker(),
+            what: shape.name,
+            version,
+            reason,
+        };
+        let frame = self
+            .encode(request, version, id)
+            .map_err(|error| malformed(format!("our own request does not encode: {error}")))?;
+
+        let limit = self.settings.request_timeout;
+        let mut body = match tokio::time::timeout(limit, self.send(shape.name, id, frame)).await {
+            Ok(answer) => answer?,
+            Err(_) => {
+                self.close("a request went unanswered");
+                return Err(timeout(&self.broker, shape.name, limit));
+            }
+        };
+        if R::Response::header_version(version) >= 1 {
+            let header = shape::tagged_fields_len(&body).map_err(malformed)?;
+            body.advance(header);
+        }
+        shape::check(shape, version, &body, self.settings.elements_max).map_err(malformed)?;
+        // The walk has made sure of every length; should the decoder panic none the less, then
+        // this answer is lost and the watcher lives.
+        std::panic::catch_unwind(AssertUnwindSafe(|| R::Response::decode(&mut body, version)))
+            .map_err(|_| malformed("the decoder gave up".to_owned()))?
+            .map_err(|error| malformed(error.to_string()))
+    }
+
+    fn encode<R: Request>(&self, request: &R, version: i16, id: i32) -> Result<Bytes, String> {
+        let header = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(id)
+            .with_client_id(Some(StrBytes::from_string(self.settings.client_id.clone())));
+        let mut frame = BytesMut::new();
+        frame.put_i32(0);
+        encode_request_header_into_buffer(&mut frame, &header).map_err(|e| e.to_string())?;
+        request.encode(&mut frame, version).map_err(|e| e.to_string())?;
+        let length = i32::try_from(frame.len() - 4).map_err(|e| e.to_string())?;
+        frame[..4].copy_from_slice(&length.to_be_bytes());
+        Ok(frame.freeze())
+    }
+
+    async fn send(&self, what: &'static str, id: i32, frame: Bytes) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut pending = lock(&self.pending);
+            if let Some(reason) = &pending.closed {
+                return Err(closed(&self.broker, what, reason));
+            }
+            pending.waiting.insert(id, (what, sender));
+        }
+        self.settings.traffic.requests.fetch_add(1, Ordering::Relaxed);
+        let written = {
+            let mut writer = self.writer.lock().await;
+            // Closed meanwhile: what was written before may have been cut off.
+            if let Some(reason) = &lock(&self.pending).closed {
+                return Err(closed(&self.broker, what, reason));
+            }
+            match writer.write_all(&frame).await {
+                Ok(()) => writer.flush().await,
+                Err(error) => Err(error),
+            }
+        };
+        if let Err(error) = written {
+            self.close(&error.to_string());
+        }
+        match receiver.await {
+            Ok(answer) => answer,
+            Err(_) => Err(closed(&self.broker, what, "the connection was dropped")),
+        }
+    }
+
+    fn close(&self, reason: &str) {
+        self.reader.abort();
+        fail_all(&self.broker, &self.pending, reason, |broker, what| closed(broker, what, reason));
+    }
+}
+
+fn timeout(broker: &Arc<str>, what: &'static str, after: Duration) -> WireError {
+    let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+    WireError::Timeout { broker: Arc::clone(broker), what, after_ms }
+}
+
+fn closed(broker: &Arc<str>, what: &'static str, reason: &str) -> WireError {
+    WireError::Closed { broker: Arc::clone(broker), what, reason: reason.to_owned() }
+}
+
+fn lock(pending: &Mutex<Pending>) -> MutexGuard<'_, Pending> {
+    // Nothing panics while it is held, and a map is never half-written.
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn fail_all(
+    broker: &Arc<str>,
+    pending: &Mutex<Pending>,
+    reason: &str,
+    error: impl Fn(&Arc<str>, &'static str) -> WireError,
+) {
+    let waiting = {
+        let mut pending = lock(pending);
+        pending.closed.get_or_insert_with(|| reason.to_owned());
+        std::mem::take(&mut pending.waiting)
+    };
+    for (what, sender) in waiting.into_values() {
+        // Whoever does not wait any more does not need the news.
+        let _ = sender.send(Err(error(broker, what)));
+    }
+}
+
+/// Reads frames until the connection ends, and hands each to whoever waits for it.
+async fn read_answers(
+    mut read: ReadHalf<Box<dyn Stream>>,
+    broker: Arc<str>,
+    settings: Arc<Settings>,
+    pending: Arc<Mutex<Pending>>,
+) {
+    loop {
+        match read_frame(&mut read, &broker, &settings).await {
+            Ok((id, answer)) => {
+                if let Some((_, sender)) = lock(&pending).waiting.remove(&id) {
+                    let _ = sender.send(answer);
+                }
+            }
+            Err(ReadError::TooLarge(error)) => {
+                fail_all(&broker, &pending, &error.to_string(), |_, _| error.clone());
+                return;
+            }
+            Err(ReadError::Ended(reason)) => {
+                fail_all(&broker, &pending, &reason, |broker, what| closed(broker, what, &reason));
+                return;
+            }
+        }
+    }
+}
+
+enum ReadError {
+    TooLarge(WireError),
+    Ended(String),
+}
+
+impl From<std::io::Error> for ReadError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Ended(match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => "end of stream".to_owned(),
+            _ => error.to_string(),
+        })
+    }
+}
+
+async fn read_frame(
+    read: &mut ReadHalf<Box<dyn Stream>>,
+    broker: &Arc<str>,
+    settings: &Settings,
+) -> Result<(i32, Answer), ReadError> {
+    let mut head = [0u8; 8];
+    read.read_exact(&mut head[..4]).await?;
+    let length = u64::from(u32::from_be_bytes([head[0], head[1], head[2], head[3]]));
+    let limit = settings.frame_bytes_max as u64;
+    // A TLS alert or handshake record where a length should be.
+    let tls = matches!(head[..2], [0x15 | 0x16, 3]);
+    let hint = if tls { ": the listener speaks TLS, set security.protocol=SSL or SASL_SSL" } else { "" };
+    let too_large = || WireError::TooLarge { broker: Arc::clone(broker), bytes: length, limit, hint };
+    if length < 4 {
+        return Err(ReadError::Ended(format!("a frame of {length} bytes, which is no answer")));
+    }
+    if length > limit.saturating_mul(DISCARD_FACTOR) {
+        return Err(ReadError::TooLarge(too_large()));
+    }
+    read.read_exact(&mut head[4..]).await?;
+    let id = i32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+    let rest = length - 4;
+    settings.traffic.bytes_received.fetch_add(length + 4, Ordering::Relaxed);
+    if length > limit {
+        let thrown = tokio::io::copy(&mut read.take(rest), &mut tokio::io::sink()).await?;
+        if thrown < rest {
+            return Err(ReadError::Ended("end of stream".to_owned()));
+        }
+        return Ok((id, Err(too_large())));
+    }
+    // Grows with what arrives, not with what is claimed.
+    let mut body = BytesMut::with_capacity(rest.min(64 << 10) as usize);
+    let mut limited = read.take(rest);
+    while (body.len() as u64) < rest {
+        if limited.read_buf(&mut body).await? == 0 {
+            return Err(ReadError::Ended("end of stream".to_owned()));
+        }
+    }
+    Ok((id, Ok(body.freeze())))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! Between the state and the judge.
+
+use checks::judge;
+use checks::report::PaneSummary;
+use checks::rules::{Metric, Rule, Sample};
+use checks::verdict::{Status, Verdict};
+
+use super::baseline::Baseline;
+
+/// What a verdict depends on beside the window.
+pub(crate) struct Moment<'a> {
+    /// Stream time, ms.
+    pub(crate) now_ms: i64,
+    pub(crate) last_record_ms: Option<i64>,
+    pub(crate) sample: Sample,
+    pub(crate) past: &'a Baseline,
+}
+
+/// The verdict of a rule on a window.
+pub(crate) fn judge(
+    rule: &Rule,
+    summary: &PaneSummary,
+    from_ms: i64,
+    to_ms: i64,
+    moment: &Moment<'_>,
+) -> Verdict {
+    let history = moment.past.of(rule, from_ms);
+    let window = judge::Window { from_ms, to_ms, summary };
+    let context = judge::Context {
+        now_ms: moment.now_ms,
+        last_record_ms: moment.last_record_ms,
+        history: &history,
+        sample: moment.sample,
+    };
+    judge::judge(rule, &window, &context)
+}
+
+/// Does it go by tallies that an agent made with its own copy of the rule?
+pub(crate) fn goes_by_tally(rule: &Rule) -> bool {
+    !matches!(rule.metric, Metric::RowCount | Metric::Freshness | Metric::DecodeFailures)
+}
+
+/// A verdict that nothing can be said.
+pub(crate) fn unknown(message: &str, from_ms: i64, to_ms: i64) -> Verdict {
+    Verdict {
+        status: Status::Unknown,
+        value: None,
+        interval: None,
+        failed: None,
+        checked: None,
+        message: message.to_owned(),
+        examples: Vec::new(),
+        from_ms,
+        to_ms,
+    }
+}

@@ -1,0 +1,239 @@
+//! What the collector publishes of its state: immutable, shared by an `Arc`, read by /metrics,
+//! the JSON API and the status page. Times are ms since the epoch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use checks::pipeline::Pipeline;
+use checks::report::{AgentStats, Example, Histogram, PaneSummary};
+use checks::rules::{Rule, Severity, Slo};
+use checks::verdict::{Status, Verdict};
+
+/// Everything, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The cluster's name.
+    pub cluster: String,
+    /// When it was made.
+    pub taken_at_ms: i64,
+    /// By topic name.
+    pub topics: BTreeMap<String, TopicView>,
+    /// In the order of the configuration.
+    pub pipelines: Vec<PipelineView>,
+    /// Open ones first, then the latest resolved ones (bounded).
+    pub findings: Vec<Finding>,
+    /// By agent name.
+    pub agents: BTreeMap<String, AgentView>,
+    /// The collector about itself.
+    pub ingest: IngestStats,
+}
+
+/// One topic. Totals never go backwards while the collector's history is kept.
+#[derive(Clone, Debug, Default)]
+pub struct TopicView {
+    /// Counters since the history began.
+    pub totals: TopicTotals,
+    /// Observed delay since the history began.
+    pub delay: Histogram,
+    /// One entry a check, in the order of the files.
+    pub checks: Vec<CheckView>,
+    /// One entry a service level.
+    pub slos: Vec<SloView>,
+    /// The last closed window, merged: the profile shown.
+    pub window: Option<WindowView>,
+    /// Watermark: the least of the agents'.
+    pub watermark_ms: Option<i64>,
+    /// Latest record time seen.
+    pub last_record_ms: Option<i64>,
+    /// Agents that hold partitions of it use different rules than the collector.
+    pub rules_differ: bool,
+}
+
+/// Sums over all panes ever applied.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct TopicTotals {
+    /// Records read.
+    pub read: u64,
+    /// Bytes of keys and values read.
+    pub read_bytes: u64,
+    /// Records examined.
+    pub examined: u64,
+    /// Records read but not examined, by reason.
+    pub unexamined: BTreeMap<String, u64>,
+    /// Offsets passed over without being read, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// Decode failures, by reason.
+    pub decode_failures: BTreeMap<String, u64>,
+    /// Recognised formats that are not decoded yet.
+    pub not_decoded: BTreeMap<String, u64>,
+    /// Tombstones.
+    pub tombstones: u64,
+    /// Documents held against a schema.
+    pub schema_checked: u64,
+    /// Those that do not fit.
+    pub schema_violations: u64,
+    /// Records without a usable time.
+    pub bad_timestamps: u64,
+    /// Records read while catching up.
+    pub catching_up: u64,
+    /// Records from the future.
+    pub skewed: u64,
+    /// Documents with duplicate keys.
+    pub duplicate_keys: u64,
+    /// Header findings, by reason.
+    pub header_notes: BTreeMap<String, u64>,
+}
+
+/// The last closed window of a topic.
+#[derive(Clone, Debug)]
+pub struct WindowView {
+    /// Start, inclusive.
+    pub from_ms: i64,
+    /// End, exclusive.
+    pub to_ms: i64,
+    /// All its panes, merged.
+    pub summary: Arc<PaneSummary>,
+}
+
+/// One check of a topic.
+#[derive(Clone, Debug)]
+pub struct CheckView {
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// The last verdict; before the first window closes, `Status::Unknown` with a message.
+    pub verdict: Verdict,
+    /// Since when the status is what it is.
+    pub since_ms: i64,
+    /// Checked since the history began.
+    pub checked_total: u64,
+    /// Failed since the history began.
+    pub failed_total: u64,
+}
+
+/// One service level of a topic.
+#[derive(Clone, Debug)]
+pub struct SloView {
+    /// As configured.
+    pub slo: Arc<Slo>,
+    /// Good events since the history began.
+    pub good_total: u64,
+    /// Bad events since the history began.
+    pub bad_total: u64,
+}
+
+/// One pipeline.
+#[derive(Clone, Debug)]
+pub struct PipelineView {
+    /// As configured.
+    pub pipeline: Arc<Pipeline>,
+    /// Between neighbouring stages, in order.
+    pub hops: Vec<HopView>,
+    /// From the first stage to the last.
+    pub whole: HopView,
+    /// Traces that reached the last stage.
+    pub completed_total: u64,
+    /// Of these, those over the latency objective (the bad events of its service level).
+    pub breached_total: u64,
+    /// Traces that never came out, by the stage where they were last seen.
+    pub incomplete_total: BTreeMap<String, u64>,
+    /// Traces in flight.
+    pub open: u64,
+    /// Traces given up because `limits.open_traces` was reached.
+    pub dropped_total: u64,
+    /// Traces that ended without a verdict on loss: first seen at a later stage (they entered before
+    /// we began), or a stage was not read meanwhile.
+    pub unjudged_total: u64,
+}
+
+/// Latency between two stages.
+#[derive(Clone, Debug)]
+pub struct HopView {
+    /// Topic it starts from.
+    pub from: String,
+    /// Topic it goes to.
+    pub to: String,
+    /// Seconds.
+    pub latency: Histogram,
+    /// Pairs with a negative difference: counted, never averaged in.
+    pub skewed_total: u64,
+}
+
+/// Something that is wrong, from its beginning to its end: one finding, however many windows.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Finding {
+    /// Stable: hash of topic, check and beginning.
+    pub id: String,
+    /// When it began.
+    pub at_ms: i64,
+    /// When it was resolved.
+    pub resolved_ms: Option<i64>,
+    /// Topic name; a pipeline's name for `latency` and `lost_traces`; a group's for lag.
+    pub topic: String,
+    /// What found it.
+    pub source: FindingSource,
+    /// How loud.
+    pub severity: Severity,
+    /// The verdict's status while open; `Status::Pass` once resolved.
+    pub status: Status,
+    /// One sentence.
+    pub message: String,
+    /// In the rule's unit.
+    pub value: Option<f64>,
+    /// What it must be.
+    pub expected: String,
+    /// Counts and intervals.
+    pub evidence: BTreeMap<String, serde_json::Value>,
+    /// The window.
+    pub from_ms: i64,
+    /// Its end.
+    pub to_ms: i64,
+    /// Records that show it.
+    pub examples: Vec<Example>,
+}
+
+/// What found a finding.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FindingSource {
+    /// A check, by id.
+    Check(String),
+    /// A service level, by id.
+    Slo(String),
+    /// A built-in detector: `pipeline_latency`, `lost_traces`, `lost_records`, `group_lag`,
+    /// `commit_ahead_of_end`.
+    Detector(String),
+}
+
+/// One agent.
+#[derive(Clone, Debug, Default)]
+pub struct AgentView {
+    /// When its last report was applied.
+    pub last_report_ms: i64,
+    /// Stream time of it.
+    pub as_of_ms: i64,
+    /// Heard from lately.
+    pub alive: bool,
+    /// Reads behind the end somewhere.
+    pub catching_up: bool,
+    /// As it says of itself.
+    pub stats: AgentStats,
+}
+
+/// The collector about itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IngestStats {
+    /// Reports applied.
+    pub applied_total: u64,
+    /// Reports that had been applied before: acknowledged, ignored.
+    pub duplicate_total: u64,
+    /// Reports refused, by reason.
+    pub refused_total: BTreeMap<String, u64>,
+    /// Panes not counted because another agent's report covers the same offsets.
+    pub overlapping_panes_total: u64,
+    /// Traces that found no place in the queue of the OTLP exporter.
+    pub traces_dropped_total: u64,
+    /// Why the history can't be written, if so.
+    pub history_error: Option<String>,
+    /// A broken check file or configuration: the old one is in force.
+    pub reload_error: Option<String>,
+}

@@ -1,0 +1,155 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Flags;
+
+/// Pipeline observability and data quality for Kafka: lag, checks, profiles and end-to-end latency.
+#[derive(Debug, Parser)]
+#[command(name = "tapline", disable_version_flag = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Print version, commit and librdkafka's version
+    #[arg(long, short = 'V')]
+    pub(crate) version: bool,
+    /// How much is logged on stderr: error, warn, info, debug, or a filter such as agent=debug
+    #[arg(long, global = true, env = "TAPLINE_LOG", default_value = "info", value_name = "LEVEL")]
+    pub(crate) log: String,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// An embedded Kafka with a small pipeline, faults on a schedule, and everything that watches it
+    #[command(after_help = "Examples:\n  tapline demo\n  tapline demo --for 2m")]
+    Demo(DemoArgs),
+    /// Agent and collector in one process
+    #[command(after_help = "Examples:\n  tapline run --brokers localhost:9092\n  \
+                      tapline run --config tapline.yaml --checks ./checks\n\n\
+                      Every key of the configuration is also read from the environment as \
+                      TAPLINE_<SECTION>_<KEY>.")]
+    Run(RunArgs),
+    /// The agent alone: follows topics and reports to a collector
+    #[command(
+        after_help = "Example:\n  tapline agent --brokers localhost:9092 --collector http://collector:9464"
+    )]
+    Agent(AgentArgs),
+    /// The collector alone: merges reports, watches the cluster, judges, exports
+    #[command(after_help = "Example:\n  tapline collector --brokers localhost:9092 --listen 0.0.0.0:9464")]
+    Collector(RunArgs),
+    /// One look at the lag of all consumer groups
+    #[command(after_help = "Examples:\n  tapline lag --brokers localhost:9092\n  \
+                      tapline lag --brokers localhost:9092 --group 'payments-.*' --json\n\n\
+                      Exit code 2 when the cluster can't be read.")]
+    Lag(LagArgs),
+    /// Are check files sound? Offline
+    #[command(after_help = "Example:\n  tapline lint ./checks\n\nExit code 1 when something is wrong.")]
+    Lint(FilesArgs),
+    /// Do the tests in check files hold? Offline
+    #[command(after_help = "Example:\n  tapline test ./checks\n\nExit code 1 when a test fails.")]
+    Test(FilesArgs),
+    /// Write shell completions to stdout
+    #[command(after_help = "Example:\n  tapline completions bash > /etc/bash_completion.d/tapline")]
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How to reach the cluster.
+#[derive(Debug, Args)]
+pub(crate) struct ConnectArgs {
+    /// Kafka brokers: host:port, separated by commas
+    #[arg(long, short = 'b', value_name = "HOST:PORT")]
+    pub(crate) brokers: Option<String>,
+    /// Configuration file
+    #[arg(long, short = 'c', value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Kafka client properties (security.protocol, sasl.mechanism, …)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) properties_file: Option<PathBuf>,
+}
+
+impl ConnectArgs {
+    pub(crate) fn flags(&self) -> Flags {
+        Flags {
+            config: self.config.clone(),
+            brokers: self.brokers.clone(),
+            properties_file: self.properties_file.clone(),
+            ..Flags::default()
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+    /// Check files, or folders of them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) checks: Vec<PathBuf>,
+    /// Where /metrics, the API and the status page are served
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: Option<String>,
+}
+
+impl RunArgs {
+    pub(crate) fn flags(&self) -> Flags {
+        Flags { checks: self.checks.clone(), listen: self.listen.clone(), ..self.connect.flags() }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// The collector's address
+    #[arg(long, value_name = "URL")]
+    pub(crate) collector: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Stop by itself after this long, as in 2m
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) lasts: Option<std::time::Duration>,
+    /// Where /metrics, the API and the status page are served
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9464")]
+    pub(crate) listen: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LagArgs {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+    /// Only groups whose whole name matches this regular expression
+    #[arg(long, short = 'g', value_name = "REGEX")]
+    pub(crate) group: Vec<String>,
+    /// Only topics whose whole name matches this regular expression
+    #[arg(long, short = 't', value_name = "REGEX")]
+    pub(crate) topic: Vec<String>,
+    /// A line a partition instead of a line a topic
+    #[arg(long, short = 'p')]
+    pub(crate) partitions: bool,
+    /// JSON, as documented in docs/api.md
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FilesArgs {
+    /// Check files, or folders of them
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    checks::yaml::parse_duration_ms(text)
+        .map(|ms| std::time::Duration::from_millis(ms.unsigned_abs()))
+        .map_err(|error| format!("{}: {}", error.message, error.help))
+}

@@ -1,0 +1,103 @@
+//! The subcommands, one file each, and the manners they share.
+
+pub(crate) mod agent;
+pub(crate) mod collector;
+pub(crate) mod lag;
+mod lint;
+pub(crate) mod run;
+mod test;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+use rdkafka::util::get_rdkafka_version;
+
+use crate::cli::{Cli, FilesArgs};
+
+/// How a command ended, where it could do its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Exit code 0.
+    Good,
+    /// Exit code 1: findings, or failed checks.
+    Findings,
+}
+
+impl From<bool> for Outcome {
+    fn from(good: bool) -> Self {
+        if good { Self::Good } else { Self::Findings }
+    }
+}
+
+/// The log goes to stderr; colours only to a terminal.
+pub(crate) fn start_log(level: &str) {
+    // librdkafka's and HTTP libraries' own chatter is only wanted by those who ask for it by name.
+    let filter = if level.contains(['=', ',']) {
+        level.to_owned()
+    } else {
+        format!(
+            "{level},librdkafka=error,rdkafka=error,hyper=warn,h2=warn,reqwest=warn,tonic=warn,opentelemetry=warn"
+        )
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(&filter)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour(&std::io::stderr()))
+        .with_target(false)
+        .init();
+}
+
+/// Colours: on a terminal, unless NO_COLOR is set (no-color.org).
+pub(crate) fn colour(stream: &impl std::io::IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// Says why nothing could be done; exit code 2.
+pub(crate) fn complain(error: &anyhow::Error) -> ExitCode {
+    // A reader that went away (`tapline lag | head`) is no failure of ours.
+    if error.chain().any(|e| {
+        e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    }) {
+        return ExitCode::SUCCESS;
+    }
+    let _ = writeln!(std::io::stderr(), "tapline: {error:#}");
+    ExitCode::from(2)
+}
+
+/// The process's environment, as far as it is text.
+pub(crate) fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect()
+}
+
+pub(crate) fn version() -> anyhow::Result<Outcome> {
+    let (_, librdkafka) = get_rdkafka_version();
+    writeln!(
+        std::io::stdout(),
+        "tapline {} ({}), librdkafka {librdkafka}",
+        env!("CARGO_PKG_VERSION"),
+        env!("TAPLINE_COMMIT")
+    )?;
+    Ok(Outcome::Good)
+}
+
+pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<Outcome> {
+    // Into memory first: the crate panics when it can't write, as into a closed pipe.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tapline", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(Outcome::Good)
+}
+
+pub(crate) fn lint_files(args: &FilesArgs) -> anyhow::Result<Outcome> {
+    let args = lint::LintArgs { paths: args.paths.clone(), json: args.json };
+    Ok(lint::run(&args, &mut std::io::stdout().lock())?.into())
+}
+
+pub(crate) fn test_files(args: &FilesArgs) -> anyhow::Result<Outcome> {
+    let args = test::TestArgs { paths: args.paths.clone(), json: args.json };
+    Ok(test::run(&args, &mut std::io::stdout().lock())?.into())
+}

@@ -1,0 +1,14 @@
+//! `tapline run`: agent and collector in one process.
+
+use super::{Outcome, environment};
+use crate::cli::RunArgs;
+use crate::config;
+use crate::service::{self, Service};
+
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
+    let settings = config::load(&args.flags(), &environment())?;
+    service::block_on(async move {
+        let service = Service::start_both(&settings).await?;
+        service.until_stopped(&settings).await
+    })
+}

@@ -1,0 +1,45 @@
+//! `tapline`: pipeline observability and data quality for Kafka.
+
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod service;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use cli::{Cli, Command};
+use commands::Outcome;
+
+fn main() -> ExitCode {
+    // clap ends the process with 2 on wrong usage, with 0 after --help.
+    let cli = Cli::parse();
+    commands::start_log(&cli.log);
+    match run(cli) {
+        Ok(Outcome::Good) => ExitCode::SUCCESS,
+        Ok(Outcome::Findings) => ExitCode::from(1),
+        Err(error) => commands::complain(&error),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    if cli.version {
+        return commands::version();
+    }
+    let Some(command) = cli.command else {
+        Cli::command().print_help()?;
+        return Ok(Outcome::Good);
+    };
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Run(args) => commands::run::run(&args),
+        Command::Agent(args) => commands::agent::run(&args),
+        Command::Collector(args) => commands::collector::run(&args),
+        Command::Lag(args) => commands::lag::run(&args),
+        Command::Lint(args) => commands::lint_files(&args),
+        Command::Test(args) => commands::test_files(&args),
+        Command::Completions { shell } => commands::completions(shell),
+    }
+}
