@@ -7,10 +7,7 @@ use lab::Launch;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_minutes_of_the_demo_show_every_scheduled_fault() -> Result<()> {
-    let launch = Launch::new("demo")?;
-    let address = launch.url().replace("http://", "");
-    let launch = launch.args(["--for", "2m", "--listen", &address]);
-    let mut demo = launch.start_unseen()?;
+    let mut demo = Launch::new("demo")?.args(["--for", "2m"]).start_unseen()?;
     let code = demo.wait(Duration::from_secs(170)).await?;
     let log = demo.log();
     ensure!(log.contains("6 of 6 faults found"), "{log}");
