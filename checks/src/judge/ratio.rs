@@ -1,6 +1,6 @@
 //! Metrics that count: failed of checked.
 
-use super::words::{number, reasons, with_unit};
+use super::words::{number, reasons, share, with_unit};
 use super::{Context, Found, allowed, by_threshold, wholly_beyond};
 use crate::merge::total;
 use crate::report::{Example, PaneSummary};
@@ -143,7 +143,8 @@ fn duplicates<'a>(rule: &Rule, summary: &'a PaneSummary, ctx: &Context<'_>) -> R
 /// `4 of 120 values of $.amount (3.33%) are invalid`.
 fn evidence(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> String {
     let Counts { failed, checked, errors, .. } = *counts;
-    let share = with_unit(failed as f64 * 100.0 / checked as f64, Unit::Percent);
+    let threshold = rule.threshold.filter(|_| rule.unit == Unit::Percent);
+    let share = share(failed as f64 * 100.0 / checked as f64, threshold);
     let of = format!("{failed} of {checked}");
     let mut text = match &rule.metric {
         Metric::MissingValues { field } => {

@@ -12,13 +12,39 @@ pub(super) fn with_unit(value: f64, unit: Unit) -> String {
     }
 }
 
+/// A percentage in as many digits as it takes to tell it from the bound that it is held against: never
+/// "1% are invalid; allowed: less than 1%" of 1.0033%.
+pub(super) fn share(percent: f64, threshold: Option<Threshold>) -> String {
+    let (low, high) = match threshold {
+        None => return with_unit(percent, Unit::Percent),
+        Some(
+            Threshold::MustBe(t)
+            | Threshold::MustNotBe(t)
+            | Threshold::MustBeGreaterThan(t)
+            | Threshold::MustBeGreaterOrEqualTo(t)
+            | Threshold::MustBeLessThan(t)
+            | Threshold::MustBeLessOrEqualTo(t),
+        ) => (t, t),
+        Some(Threshold::MustBeBetween(low, high) | Threshold::MustNotBeBetween(low, high)) => (low, high),
+    };
+    let side = |value: f64| (value.total_cmp(&low), value.total_cmp(&high));
+    let told = (3..=15)
+        .map(|digits| digits_of(percent, digits))
+        .find(|text| text.parse().is_ok_and(|shown: f64| side(shown) == side(percent)));
+    format!("{}%", told.unwrap_or_else(|| percent.to_string()))
+}
+
 /// Three significant digits below a thousand, whole above; no trailing zeros.
 pub(super) fn number(value: f64) -> String {
+    digits_of(value, 3)
+}
+
+fn digits_of(value: f64, significant: i32) -> String {
     let magnitude = value.abs();
     if !magnitude.is_finite() || magnitude == 0.0 {
         return format!("{value}");
     }
-    let decimals = (2 - magnitude.log10().floor() as i32).clamp(0, 12) as usize;
+    let decimals = (significant - 1 - magnitude.log10().floor() as i32).clamp(0, 12) as usize;
     let text = format!("{value:.decimals$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
@@ -90,6 +116,15 @@ mod tests {
         {
             assert_eq!(with_unit(seconds, Unit::Seconds), text);
         }
+        for (percent, bound, text) in [
+            (1.003_344, 1.0, "1.003%"),
+            (1.0, 1.0, "1%"),
+            (0.999_996, 1.0, "0.999996%"),
+            (7.641_196, 1.0, "7.64%"),
+        ] {
+            assert_eq!(share(percent, Some(Threshold::MustBeLessThan(bound))), text);
+        }
+        assert_eq!(share(100.0 / 3.0, Some(Threshold::MustBeBetween(33.3, 50.0))), "33.33%");
         assert_eq!(allowed(Threshold::MustBeLessThan(0.1), Unit::Percent), "allowed: less than 0.1%");
         assert_eq!(allowed(Threshold::MustBeBetween(1.0, 2.0), Unit::Rows), "allowed: 1 to 2");
     }
