@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
+use collector::export::metrics::compat::Peer;
 
 use crate::config::Flags;
 
@@ -93,12 +95,24 @@ pub(crate) struct RunArgs {
     /// Where /metrics, the API and the status page are served
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) listen: Option<String>,
+    /// Serve the names of another exporter too, for its dashboards (docs/migrate.md); may be repeated
+    #[arg(long, value_name = "NAME", value_parser = peer())]
+    pub(crate) compat: Vec<Peer>,
 }
 
 impl RunArgs {
     pub(crate) fn flags(&self) -> Flags {
-        Flags { checks: self.checks.clone(), listen: self.listen.clone(), ..self.connect.flags() }
+        Flags {
+            checks: self.checks.clone(),
+            listen: self.listen.clone(),
+            compat: self.compat.clone(),
+            ..self.connect.flags()
+        }
     }
+}
+
+fn peer() -> impl clap::builder::TypedValueParser<Value = Peer> {
+    PossibleValuesParser::new(Peer::NAMES).try_map(|name| Peer::from_name(&name).ok_or("no such exporter"))
 }
 
 #[derive(Debug, Args)]

@@ -133,6 +133,7 @@ impl Service {
             spans,
             build: build(),
             series_budget: settings.series_budget,
+            compat: settings.compat.clone(),
             limits: settings.limits.clone(),
         });
         tasks.push(serve(listener, http::router(app), stopping));

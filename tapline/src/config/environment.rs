@@ -18,7 +18,7 @@ enum Kind {
 use Kind::{Text, Yaml};
 
 /// Every key that the environment can set.
-const KEYS: [(&str, Kind); 45] = [
+const KEYS: [(&str, Kind); 46] = [
     ("cluster.name", Text),
     ("cluster.properties", Yaml),
     ("cluster.properties_file", Text),
@@ -52,6 +52,7 @@ const KEYS: [(&str, Kind); 45] = [
     ("export.otlp.headers_file", Text),
     ("export.otlp.traces", Text),
     ("export.series_budget", Text),
+    ("export.compat", Yaml),
     ("history.path", Text),
     ("history.keep", Text),
     ("limits.message_bytes", Text),

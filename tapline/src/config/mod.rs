@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use checks::limits::Limits;
 use checks::yaml::{self, Diagnostic, Diagnostics, Reader};
+use collector::export::metrics::compat::Peer;
 
 pub(crate) use settings::{History, Settings};
 
@@ -65,6 +66,8 @@ pub(crate) struct Flags {
     pub(crate) checks: Vec<PathBuf>,
     /// `--listen`.
     pub(crate) listen: Option<String>,
+    /// `--compat`, any number.
+    pub(crate) compat: Vec<Peer>,
 }
 
 /// Reads all sources: the file, `environment` (as of the process), the flags.
@@ -92,6 +95,9 @@ pub(crate) fn load(flags: &Flags, environment: &BTreeMap<String, String>) -> Res
     }
     if let Some(listen) = &flags.listen {
         settings.listen = settings::parse_listen(listen).map_err(ConfigError::Other)?;
+    }
+    if !flags.compat.is_empty() {
+        settings.compat = flags.compat.iter().copied().collect();
     }
     properties::check(&settings.properties)?;
     Ok(settings)

@@ -8,6 +8,7 @@ use checks::filter::Filter;
 use checks::pipeline::{Correlate, LatencyObjective, Pipeline};
 use checks::yaml::{Map, Node, Reader};
 use collector::config::{OtlpConfig, OtlpProtocol};
+use collector::export::metrics::compat::Peer;
 
 use super::settings::{History, Settings, parse_listen, parse_url};
 use super::{properties, read_secret, read_text};
@@ -209,9 +210,13 @@ fn objective(reader: &Reader<'_>, node: &Node) -> Option<LatencyObjective> {
 }
 
 fn export(file: &Map<'_, '_, '_>, base: &Path, settings: &mut Settings) {
-    let Some(export) = file.opt_map("export", &["listen", "otlp", "series_budget"]) else { return };
+    let Some(export) = file.opt_map("export", &["listen", "otlp", "series_budget", "compat"]) else { return };
     set_listen(&export, &mut settings.listen);
     set(&mut settings.series_budget, export.opt_usize("series_budget", 100..=10_000_000));
+    if let Some(list) = export.opt_list("compat") {
+        let names = Peer::ALL.map(|peer| (peer.name(), peer));
+        settings.compat = list.iter().filter_map(|node| file.reader().choice(node, &names)).collect();
+    }
     let Some(otlp) = export.opt_map("otlp", &["endpoint", "protocol", "headers_file", "traces"]) else {
         return;
     };

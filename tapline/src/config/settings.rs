@@ -1,6 +1,6 @@
 //! The resolved settings and their defaults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use checks::limits::Limits;
 use checks::pipeline::Pipeline;
 use checks::rules::CheckSet;
 use collector::config::OtlpConfig;
+use collector::export::metrics::compat::Peer;
 
 use super::{ConfigError, properties};
 
@@ -50,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) otlp: Option<OtlpConfig>,
     pub(crate) series_budget: usize,
+    pub(crate) compat: BTreeSet<Peer>,
     pub(crate) history: History,
     pub(crate) history_keep_ms: i64,
     pub(crate) limits: Limits,
@@ -83,6 +85,7 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
             otlp: None,
             series_budget: 100_000,
+            compat: BTreeSet::new(),
             history: History::Default,
             history_keep_ms: 35 * DAY_MS,
             limits: Limits::default(),

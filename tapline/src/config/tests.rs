@@ -57,6 +57,20 @@ fn the_environment_wins_over_the_file_and_flags_over_both() {
 }
 
 #[test]
+fn the_peers_to_be_compatible_with_are_named_once_each() {
+    let text = "export: { compat: [kminion, kafka-exporter, kminion] }\n";
+    let settings = load_text(text, &[]).expect("read");
+    assert_eq!(settings.compat, [Peer::Kminion, Peer::KafkaExporter].into());
+    let settings = load_text(text, &[("TAPLINE_EXPORT_COMPAT", "[]")]).expect("read");
+    assert!(settings.compat.is_empty());
+    let flags = Flags { compat: vec![Peer::KafkaLagExporter], ..Flags::default() };
+    let settings = load(&flags, &environment(&[("TAPLINE_EXPORT_COMPAT", "[kminion]")])).expect("read");
+    assert_eq!(settings.compat, [Peer::KafkaLagExporter].into());
+    let error = load_text("export:\n  compat: [kminon]\n", &[]).err().expect("refused");
+    assert!(error.contains("tapline.yaml:2:12") && error.contains("kminion"), "{error}");
+}
+
+#[test]
 fn a_typo_names_line_and_nearest_key() {
     let error = load_text("version: 1\nwatch: { intervall: 5s }\n", &[]).err().expect("refused");
     assert!(error.contains("tapline.yaml:2:10") && error.contains("did you mean `interval`?"), "{error}");
@@ -94,6 +108,7 @@ fn every_key_of_the_environment_is_a_key_of_the_file() {
         ("TAPLINE_WATCH_LAG_SECONDS_MAX", "30s"),
         ("TAPLINE_AGENT_IDLE", "3s"),
         ("TAPLINE_REGISTRY_URL", "http://r"),
+        ("TAPLINE_EXPORT_COMPAT", "[kminion]"),
     ] {
         if let Err(error) = load(&Flags::default(), &environment(&[(name, value)])) {
             panic!("{name}: {error}");

@@ -52,6 +52,7 @@ pub(super) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Respo
             build: parts.build.clone(),
             otlp: parts.spans.as_ref().map(|spans| spans()),
             series_budget: parts.series_budget,
+            compat: parts.compat.clone(),
         },
     };
     exposition(source, &headers).await

@@ -10,6 +10,7 @@ mod reports;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,7 @@ use checks::limits::Limits;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use super::metrics::compat::Peer;
 use super::metrics::{AgentPage, BuildInfo, SpanCounts};
 use crate::ViewReader;
 use crate::cluster::snapshot::ClusterSnapshot;
@@ -79,6 +81,8 @@ pub struct Parts {
     pub build: BuildInfo,
     /// Most series of groups, partitions and fields on /metrics.
     pub series_budget: usize,
+    /// Whose names are served on /metrics too.
+    pub compat: BTreeSet<Peer>,
     /// Bounds.
     pub limits: Limits,
 }

@@ -47,6 +47,7 @@ async fn server(view: View) -> Server {
         spans: None,
         build: BuildInfo::default(),
         series_budget: 1_000,
+        compat: Default::default(),
         limits,
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

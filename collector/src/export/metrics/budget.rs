@@ -4,9 +4,11 @@
 //! A function of names and counts alone, so that the same series are there from scrape to scrape:
 //! groups by name; then partitions, of which the topics with the most are folded first (the fewest
 //! lose their detail); then fields, every topic the same number, those nearest the root first.
+//! Series under the peers' names ([`super::compat`]) share the fate of ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compat::Cost;
 use crate::cluster::snapshot::ClusterSnapshot;
 use crate::view::View;
 
@@ -29,6 +31,8 @@ pub struct Plan {
     pub group_topics_folded: BTreeSet<(String, String)>,
     /// Topics whose partitions are one series.
     pub topics_folded: BTreeSet<String>,
+    /// Topics without any series under the peers' names.
+    pub topics_left_out: BTreeSet<String>,
     /// Most fields shown of any topic.
     pub fields_a_topic: usize,
     /// Series left out, by kind.
@@ -40,11 +44,17 @@ struct Foldable<'a> {
     partitions: usize,
     group: Option<&'a str>,
     topic: &'a str,
+    /// Series of each.
     series: usize,
+    /// Series of all of them together, once folded.
+    folded: usize,
+    /// Of these, what is paid for already.
+    paid: usize,
 }
 
-/// Makes the plan. With a budget that suffices nothing is left out.
-pub fn plan(view: &View, cluster: &ClusterSnapshot, budget: usize) -> Plan {
+/// Makes the plan. With a budget that suffices nothing is left out. `compat` is what the peers' names
+/// cost.
+pub fn plan(view: &View, cluster: &ClusterSnapshot, budget: usize, compat: Cost) -> Plan {
     let mut plan = Plan::default();
     let fields: Vec<usize> =
         view.topics.values().filter_map(|t| t.window.as_ref()).map(|w| w.summary.fields.len()).collect();
@@ -52,21 +62,17 @@ pub fn plan(view: &View, cluster: &ClusterSnapshot, budget: usize) -> Plan {
     let mut left = budget.saturating_sub(fields_wanted.min(budget / FIELDS_SHARE));
 
     let mut foldable: Vec<Foldable<'_>> = Vec::new();
-    for (name, topic) in &cluster.topics {
-        foldable.push(Foldable {
-            partitions: topic.partitions.len(),
-            group: None,
-            topic: name,
-            series: TOPIC_PARTITION_SERIES,
-        });
-    }
+    let group_series = GROUP_SERIES + compat.group;
+    let group_topic_series = GROUP_TOPIC_SERIES + compat.group_topic;
+    let group_partition_series = GROUP_PARTITION_SERIES + compat.group_partition;
+    let group_partitions_folded = GROUP_PARTITION_SERIES + compat.group_partitions_folded;
     for (name, group) in &cluster.groups {
         // With every partition folded: what the group costs at least.
-        let least = GROUP_SERIES + group.topics.len() * (GROUP_TOPIC_SERIES + GROUP_PARTITION_SERIES);
+        let least = group_series + group.topics.len() * (group_topic_series + group_partitions_folded);
         let Some(rest) = left.checked_sub(least) else {
             let partitions: usize = group.topics.values().map(BTreeMap::len).sum();
             let series =
-                GROUP_SERIES + group.topics.len() * GROUP_TOPIC_SERIES + partitions * GROUP_PARTITION_SERIES;
+                group_series + group.topics.len() * group_topic_series + partitions * group_partition_series;
             *plan.series_folded.entry("groups").or_default() += series as u64;
             plan.groups_left_out.insert(name.clone());
             continue;
@@ -76,20 +82,45 @@ pub fn plan(view: &View, cluster: &ClusterSnapshot, budget: usize) -> Plan {
             partitions: partitions.len(),
             group: Some(name),
             topic,
-            series: GROUP_PARTITION_SERIES,
+            series: group_partition_series,
+            folded: group_partitions_folded,
+            paid: group_partitions_folded,
         }));
+    }
+    for (name, topic) in &cluster.topics {
+        // Our own folded series of topics are few, those of several peers are not.
+        let partitions = topic.partitions.len();
+        let least = compat.topic + compat.topic_partitions_folded;
+        let compat = match left.checked_sub(least) {
+            Some(rest) => {
+                left = rest;
+                compat
+            }
+            None => {
+                let series = compat.topic + partitions * compat.topic_partition;
+                *plan.series_folded.entry("topics").or_default() += series as u64;
+                plan.topics_left_out.insert(name.clone());
+                Cost::default()
+            }
+        };
+        foldable.push(Foldable {
+            partitions,
+            group: None,
+            topic: name,
+            series: TOPIC_PARTITION_SERIES + compat.topic_partition,
+            folded: TOPIC_PARTITION_SERIES + compat.topic_partitions_folded,
+            paid: compat.topic_partitions_folded,
+        });
     }
     foldable.sort_by_key(|f| (f.partitions, f.group, f.topic));
     for f in foldable {
-        // Of a group's topic, the folded series are paid for already; of a topic they are few.
-        let paid = if f.group.is_some() { 1 } else { 0 };
-        let more = f.partitions.saturating_sub(paid) * f.series;
-        if let Some(rest) = left.checked_sub(more) {
+        let whole = f.partitions * f.series;
+        if let Some(rest) = left.checked_sub(whole.saturating_sub(f.paid)) {
             left = rest;
             continue;
         }
         left = 0;
-        let lost = (f.partitions.saturating_sub(1) * f.series) as u64;
+        let lost = whole.saturating_sub(f.folded) as u64;
         match f.group {
             Some(group) => {
                 *plan.series_folded.entry("group_partitions").or_default() += lost;
@@ -141,13 +172,13 @@ mod tests {
 
     #[test]
     fn a_budget_that_suffices_leaves_everything() {
-        let plan = plan(&View::default(), &cluster(&[3, 300, 7]), 100_000);
+        let plan = plan(&View::default(), &cluster(&[3, 300, 7]), 100_000, Cost::default());
         assert_eq!(plan, Plan::default());
     }
 
     #[test]
     fn the_topic_with_the_most_partitions_is_folded_first() {
-        let plan = plan(&View::default(), &cluster(&[3, 300, 7]), 100);
+        let plan = plan(&View::default(), &cluster(&[3, 300, 7]), 100, Cost::default());
         assert_eq!(plan.topics_folded, BTreeSet::from(["t001".to_owned()]));
         assert_eq!(plan.series_folded, BTreeMap::from([("topic_partitions", 299 * 3)]));
     }

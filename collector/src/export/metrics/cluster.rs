@@ -33,7 +33,8 @@ struct Groups<'a> {
     plan: &'a Plan,
 }
 
-type Partitions = BTreeMap<i32, snapshot::GroupPartition>;
+/// A group's places in a topic, by partition.
+pub(super) type Partitions = BTreeMap<i32, snapshot::GroupPartition>;
 
 impl<'a> Groups<'a> {
     fn shown(&self) -> impl Iterator<Item = (&'a str, &'a GroupSnapshot)> {

@@ -74,6 +74,15 @@ impl Number {
     fn is_known(self) -> bool {
         !matches!(self, Self::Float(value) if !value.is_finite())
     }
+
+    /// The nearest float.
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::Int(value) => value as f64,
+            Self::Uint(value) => value as f64,
+            Self::Float(value) => value,
+        }
+    }
 }
 
 macro_rules! number_from {
@@ -168,6 +177,8 @@ impl<'e> Out<'e> {
         let mut family = self.encoder.encode_descriptor(stem, desc.help, unit.as_ref(), kind)?;
         for (labels, number) in samples {
             match desc.kind {
+                // An empty label set would be written as `{}`.
+                Kind::Gauge if L::NAMES.is_empty() => family.encode_gauge(&number)?,
                 Kind::Gauge => family.encode_family(&labels)?.encode_gauge(&number)?,
                 Kind::Counter => {
                     family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&number, None)?;

@@ -31,6 +31,7 @@ macro_rules! label_sets {
         }
     )* };
 }
+pub(super) use label_sets;
 
 label_sets! {
     /// The whole cluster.

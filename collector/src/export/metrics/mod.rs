@@ -1,11 +1,12 @@
 //! /metrics: series from immutable snapshots, in the format that the scraper asks for.
 //!
 //! `table` has every name; `labels` every label set; `family` leaves out what is unknown; `budget`
-//! says what is folded; `cluster`, `topics`, `fields` and `own` read the snapshots; `format` turns
-//! the result into bytes.
+//! says what is folded; `cluster`, `topics`, `fields` and `own` read the snapshots; `compat` serves
+//! the same under the peers' names; `format` turns the result into bytes.
 
 pub mod budget;
 pub(crate) mod cluster;
+pub mod compat;
 pub mod doc;
 pub mod family;
 mod fields;
@@ -17,6 +18,7 @@ pub mod table;
 mod tests;
 mod topics;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,6 +28,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use crate::cluster::snapshot::ClusterSnapshot;
 use crate::view::View;
+use compat::Peer;
 use family::{Exemplars, Out};
 
 /// What runs.
@@ -57,6 +60,8 @@ pub struct Extra {
     pub otlp: Option<SpanCounts>,
     /// Most series of groups, partitions and fields.
     pub series_budget: usize,
+    /// Whose names are served too.
+    pub compat: BTreeSet<Peer>,
 }
 
 /// What is written: all of the collector, or an agent about itself.
@@ -115,9 +120,11 @@ impl Collector for Exposition {
 fn collector(out: &mut Out<'_>, view: &View, snapshot: &ClusterSnapshot, extra: &Extra) -> fmt::Result {
     // One name for both, or series of the same topic would not join.
     let cluster = if view.cluster.is_empty() { &snapshot.cluster } else { &view.cluster };
-    let plan = budget::plan(view, snapshot, extra.series_budget);
+    let plan = budget::plan(view, snapshot, extra.series_budget, compat::Cost::of(&extra.compat));
     own::build(out, &extra.build.version, &extra.build.commit)?;
     cluster::write(out, cluster, snapshot, &plan, extra.now_ms)?;
+    let page = compat::Page { cluster, snapshot, plan: &plan, version: &extra.build.version };
+    compat::write(out, &extra.compat, &page)?;
     topics::write(out, cluster, view)?;
     let fields_left_out = fields::write(out, cluster, view, &plan)?;
     let agents: Vec<own::AgentFigures<'_>> = view

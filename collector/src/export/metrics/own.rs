@@ -72,7 +72,7 @@ pub(super) fn ingest(
         out.family(&t::OTLP_SPANS, spans.map(|(result, n)| (ByResult { cluster, result }, n)))?;
     }
     let fields = (fields_left_out * super::budget::FIELD_SERIES) as u64;
-    let folded = ["group_partitions", "topic_partitions", "groups"]
+    let folded = ["group_partitions", "topic_partitions", "groups", "topics"]
         .map(|kind| (kind, plan.series_folded.get(kind).copied().unwrap_or(0)))
         .into_iter()
         .chain([("fields", fields)]);

@@ -196,7 +196,7 @@ series! {
         OTLP_SPANS: Counter<Result> "tapline_otlp_spans_total"
             "Spans handed to the exporter, by result (sent, failed); absent without a backend";
         SERIES_FOLDED: Gauge<Kind> "tapline_series_folded"
-            "Series left out to keep within the budget, by kind (group_partitions, topic_partitions, groups, fields)";
+            "Series left out to keep within the budget, by kind (group_partitions, topic_partitions, groups, fields; topics: all of a topic under the names of --compat)";
     }
 }
 

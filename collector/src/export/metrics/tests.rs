@@ -18,6 +18,7 @@ fn source(view: View, cluster: ClusterSnapshot, budget: usize) -> Source {
         build: BuildInfo { version: "0.1.0".to_owned(), commit: "abc".to_owned() },
         otlp: Some(SpanCounts::default()),
         series_budget: budget,
+        compat: BTreeSet::new(),
     };
     Source::Collector { view: Arc::new(view), cluster: Arc::new(cluster), extra }
 }
