@@ -107,7 +107,7 @@ pub(super) const MISSING: &[Missing] = &[
     },
     Missing {
         name: "kafka_minion_*",
-        why: "names of kminion's first version, which was given up in 2021",
+        why: "names of kminion's first version",
         instead: "the names of version 2 in the table above",
     },
 ];
