@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow};
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
@@ -152,8 +152,12 @@ impl Shared {
     }
 }
 
-async fn token(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> (StatusCode, String) {
-    let refused = |status, error: &str| (status, json!({ "error": error }).to_string());
+async fn token(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: String,
+) -> (StatusCode, Json<serde_json::Value>) {
+    let refused = |status, error: &str| (status, Json(json!({ "error": error })));
     if !shared.answers.load(Ordering::Relaxed) {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "unwell");
     }
@@ -169,7 +173,7 @@ async fn token(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Stri
         Ok(token) => {
             let seconds = shared.seconds.load(Ordering::Relaxed);
             let answer = json!({ "access_token": token, "token_type": "Bearer", "expires_in": seconds });
-            (StatusCode::OK, answer.to_string())
+            (StatusCode::OK, Json(answer))
         }
         Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }

@@ -41,7 +41,9 @@ impl Files<'_> {
         let (store, pem) = (self.path(&format!("{name}.p12")), self.path(&format!("{name}.pem")));
         let access = ["-keystore", &store, "-storepass", STORE_PASSWORD, "-alias", "broker"];
         let make = ["-genkeypair", "-keyalg", "EC", "-groupname", "secp256r1", "-storetype", "PKCS12"];
-        let about = ["-dname", "CN=lab", "-ext", "san=ip:127.0.0.1,dns:localhost", "-validity", "30"];
+        // By names of their own: OpenSSL finds an authority by its name.
+        let subject = format!("CN={name}");
+        let about = ["-dname", &subject, "-ext", "san=ip:127.0.0.1,dns:localhost", "-validity", "30"];
         keytool(&[&make[..], &about[..], &access[..]].concat())?;
         keytool(&[&["-exportcert", "-rfc", "-file", &pem][..], &access[..]].concat())?;
         Ok((store, std::fs::read_to_string(PathBuf::from(pem))?))
@@ -64,6 +66,7 @@ async fn broker(store: &str, clients: &str) -> Result<Kafka> {
         ("ssl.keystore.location", store),
         ("ssl.keystore.password", STORE_PASSWORD),
         ("ssl.client.auth", "required"),
+        ("ssl.allow.dn.changes", "true"),
         ("ssl.truststore.type", "PEM"),
         ("ssl.truststore.location", clients),
     ];

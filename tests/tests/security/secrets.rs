@@ -97,7 +97,7 @@ async fn no_secret_shows_in_logs_metrics_pages_arguments_or_errors() -> Result<(
             ("sasl.password", password),
             ("debug", "security,broker"),
         ];
-        let launch = Launch::new("run")?.args(["--log", "trace"]);
+        let launch = Launch::new("run")?.args(["--log", "trace,librdkafka=trace"]);
         launch.write("client.properties", lines(properties))?;
         launch.write("headers.properties", format!("authorization={HEADER}\n"))?;
         let launch = launch.config(&format!(
