@@ -28,6 +28,7 @@ use config::Config;
 use decode::Decoder;
 use decode::registry::Registry;
 use send::{Outbox, Sender, Transport};
+use source::certificates::Certificates;
 use source::consumer::Consumer;
 use source::lookup::Lookup;
 pub use status::AgentStatus;
@@ -75,7 +76,8 @@ impl Agent {
     /// # Errors
     /// The Kafka property or the address that cannot be used, without its value.
     pub fn check(config: &Config) -> Result<(), String> {
-        let (properties, _) = source::properties::of_consumer(config);
+        let (mut properties, _) = source::properties::of_consumer(config);
+        let _ = source::token::Token::take(&mut properties);
         let native = source::properties::client_config(&properties).create_native_config();
         native.map_err(|e| format!("cluster.properties: {}", source::properties::told(&e)))?;
         match &config.registry {
@@ -114,6 +116,8 @@ fn start_thread(
     for warning in warnings.iter().filter(|_| thread == 0) {
         tracing::warn!("{warning}");
     }
+    // Before the client reads them: should they change meanwhile, a new client is made.
+    let certificates = Certificates::of(&properties, shared.clone());
     let consumer = Consumer::new(&properties, shared.clone())?;
     let registry = match &config.registry {
         Some(registry) => {
@@ -140,6 +144,7 @@ fn start_thread(
     };
     let lookup = Lookup {
         consumer: Arc::downgrade(&consumer.client),
+        certificates,
         transport: transport.clone(),
         runtime: runtime.clone(),
         topics: config.topics.clone(),

@@ -131,11 +131,12 @@ impl Worker {
 
     /// Reads until it is told to stop.
     pub(crate) fn run(mut self) {
-        let client = self.consumer.client.clone();
         let deadline = loop {
             if let Some(deadline) = self.heed_events() {
                 break deadline;
             }
+            // Another one after a renewal of certificates.
+            let client = self.consumer.client.clone();
             let mut wait = POLL;
             for _ in 0..BURST {
                 let asked_at = Instant::now();
@@ -158,7 +159,6 @@ impl Worker {
             }
             self.keep_time(now_ms());
         };
-        drop(client);
         self.stop(deadline);
     }
 
@@ -230,6 +230,15 @@ impl Worker {
                 self.shared.count("topic_vanished", 1);
                 self.group.look_for_topics();
             }
+            // The client tells these to nobody else, and not of which topic.
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                self.shared.count("topic_not_allowed", 1);
+                tracing::warn!("a topic may not be read: the agent's user needs READ on it: {error}");
+            }
+            Some(RDKafkaErrorCode::GroupAuthorizationFailed) => self.shared.error(
+                "group_not_allowed",
+                format!("the agent's user needs READ on the group {}: {error}", self.config.group),
+            ),
             // Said before, with words, to the context.
             _ => tracing::debug!(%error, "reading"),
         }

@@ -278,7 +278,7 @@ fn start_agent(
     checks: Arc<checks::rules::CheckSet>,
     transport: Arc<dyn Transport>,
 ) -> anyhow::Result<AgentHandle> {
-    let config = settings.agent_config(checks);
+    let config = settings.agent_config(checks)?;
     Agent::check(&config).map_err(anyhow::Error::msg)?;
     Ok(Agent::start(config, transport))
 }

@@ -32,11 +32,13 @@ pub struct KafkaOptions {
     pub nodes: usize,
     /// Further server properties, for every node; the last of a name counts.
     pub properties: Vec<(String, String)>,
+    /// Options for the Java machine of every node.
+    pub java: Vec<String>,
 }
 
 impl Default for KafkaOptions {
     fn default() -> Self {
-        Self { nodes: 1, properties: Vec::new() }
+        Self { nodes: 1, properties: Vec::new(), java: Vec::new() }
     }
 }
 
@@ -54,6 +56,7 @@ pub struct Kafka {
     folder: Arc<Folder>,
     jars: PathBuf,
     certificates: PathBuf,
+    java_options: Vec<String>,
     nodes: Vec<Node>,
 }
 
@@ -106,8 +109,13 @@ impl Kafka {
                 process: Mutex::new(None),
             });
         }
-        let kafka =
-            Self { folder, jars: jars.to_path_buf(), certificates: certificates.to_path_buf(), nodes };
+        let kafka = Self {
+            folder,
+            jars: jars.to_path_buf(),
+            certificates: certificates.to_path_buf(),
+            java_options: options.java.clone(),
+            nodes,
+        };
         for number in 0..options.nodes {
             kafka.format(number, options).await?;
         }
@@ -288,6 +296,7 @@ group.initial.rebalance.delay.ms=0
         let mut slot = self.slot(number);
         ensure!(slot.is_none(), "{} runs already", node.name);
         let mut command = self.java(&["-Xmx768m"])?;
+        command.args(&self.java_options);
         command.arg("kafka.Kafka").arg(self.folder.path().join(format!("{}.properties", node.name)));
         *slot = Some(Process::start(&self.folder, &node.name, &command)?);
         Ok(())

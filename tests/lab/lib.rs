@@ -25,10 +25,12 @@
 //! # }
 //! ```
 
+pub mod authority;
 pub mod cache;
 pub mod clients;
 pub mod data;
 pub mod http;
+pub mod identity;
 pub mod kafka;
 pub mod metrics;
 pub mod otel;
@@ -41,9 +43,11 @@ mod server;
 pub mod tapline;
 pub mod wait;
 
+pub use authority::{Authority, Identity};
 pub use clients::{Message, commit, committed, consume, create_topic, delete_topic, end_offsets, produce};
 pub use data::{FLIGHTS, flights, python, run_python};
 pub use http::{get_json, get_text, http};
+pub use identity::IdentityProvider;
 pub use kafka::{Kafka, KafkaOptions, broker};
 pub use metrics::{Metrics, Sample};
 pub use otel::{OtelCollector, Span};

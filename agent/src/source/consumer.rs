@@ -10,6 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::TopicPartition;
 use super::context::Context;
 use super::properties::{client_config, told};
+use super::token::Token;
 use crate::status::Shared;
 
 /// The client and what it was told.
@@ -22,10 +23,18 @@ pub(crate) struct Consumer {
     committed: BTreeMap<TopicPartition, i64>,
 }
 
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Consumer of {} partitions", self.assigned.len())
+    }
+}
+
 impl Consumer {
     pub(crate) fn new(properties: &BTreeMap<String, String>, shared: Arc<Shared>) -> Result<Self, String> {
-        let client = client_config(properties)
-            .create_with_context(Context::new(shared.clone()))
+        let mut properties = properties.clone();
+        let token = Token::take(&mut properties);
+        let client = client_config(&properties)
+            .create_with_context(Context::new(shared.clone(), token))
             .map_err(|e| format!("cannot set up the Kafka client: {}", told(&e)))?;
         Ok(Self {
             client: Arc::new(client),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -12,6 +12,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::TopicPartition;
+use super::token::Token;
 use crate::status::Shared;
 
 /// A change of what the group gives to this consumer.
@@ -24,20 +25,39 @@ pub(crate) enum Rebalance {
 /// The callbacks' side.
 pub(crate) struct Context {
     shared: Arc<Shared>,
+    token: Option<Token>,
     rebalances: Mutex<Vec<Rebalance>>,
     /// How far the client has fetched each partition whose end it has seen.
     ends_reached: Mutex<Option<Vec<(TopicPartition, i64)>>>,
     is_closing: AtomicBool,
+    /// While the client is only tried, its errors are not the agent's: the last one of them.
+    trial: Mutex<Option<String>>,
 }
 
 impl Context {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, token: Option<Token>) -> Self {
         Self {
             shared,
+            token,
             rebalances: Mutex::new(Vec::new()),
             ends_reached: Mutex::new(None),
             is_closing: AtomicBool::new(false),
+            trial: Mutex::new(None),
         }
+    }
+
+    /// The client is on trial until [`Self::accepted`].
+    pub(crate) fn on_trial(&self) {
+        *self.trial() = Some(String::new());
+    }
+
+    /// What went wrong last in the trial, which ends here.
+    pub(crate) fn accepted(&self) -> Option<String> {
+        self.trial().take().filter(|why| !why.is_empty())
+    }
+
+    fn trial(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.trial.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What happened since the last call, in order.
@@ -101,6 +121,19 @@ fn common(list: &TopicPartitionList, held: &TopicPartitionList) -> TopicPartitio
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    /// Asked before a token expires; never for those that the client fetches itself.
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let Some(token) = &self.token else { return Err("no token is configured".into()) };
+        let read = token.read(crate::worker::now_ms());
+        match &read {
+            Ok(_) => self.shared.works("authentication"),
+            Err(why) => self.shared.error("authentication", why.clone()),
+        }
+        Ok(read?)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             RDKafkaLogLevel::Emerg
@@ -117,6 +150,12 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(last) = &mut *self.trial() {
+            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) || last.is_empty() {
+                *last = reason.to_owned();
+            }
+            return;
+        }
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
                 self.shared.disconnected();

@@ -7,10 +7,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use checks::filter::Filter;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::TopicPartition;
+use super::certificates::Certificates;
+use super::consumer::Consumer;
 use super::context::Context;
 use super::cursor::Anchors;
 use crate::send::{SendError, Transport};
@@ -47,6 +49,9 @@ pub(crate) enum Answer {
     Topics(Result<BTreeMap<String, i32>, String>),
     Places(Vec<(TopicPartition, Result<Anchors, Missing>)>),
     Ends(Vec<(TopicPartition, i64)>),
+    /// A client with renewed certificates, which takes the place of the old one; from here on
+    /// questions are asked through it.
+    Renewed(Box<Consumer>),
 }
 
 /// Why a place is not known.
@@ -61,6 +66,7 @@ pub(crate) enum Missing {
 /// Answers questions until nobody can ask any more, or the consumer is gone.
 pub(crate) struct Lookup {
     pub(crate) consumer: Weak<BaseConsumer<Context>>,
+    pub(crate) certificates: Certificates,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) topics: Filter,
@@ -68,9 +74,10 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    pub(crate) fn run<E: From<Answer>>(self, questions: &Receiver<Question>, answers: &Sender<E>) {
+    pub(crate) fn run<E: From<Answer>>(mut self, questions: &Receiver<Question>, answers: &Sender<E>) {
         while let Ok(question) = questions.recv() {
             let Some(consumer) = self.consumer.upgrade() else { return };
+            let looks_at_certificates = matches!(question, Question::Topics);
             let answer = match question {
                 Question::Topics => Answer::Topics(self.topics(&consumer)),
                 Question::Places(wanted) => Answer::Places(self.places(&consumer, wanted)),
@@ -82,6 +89,12 @@ impl Lookup {
             drop(consumer);
             if answers.send(answer.into()).is_err() {
                 return;
+            }
+            if looks_at_certificates && let Some(renewed) = self.certificates.renewed() {
+                self.consumer = Arc::downgrade(&renewed.client);
+                if answers.send(Answer::Renewed(Box::new(renewed)).into()).is_err() {
+                    return;
+                }
             }
         }
     }

@@ -10,11 +10,13 @@
 //!   restarted agent asks the collector too: after a crash at any moment nothing is lost and
 //!   nothing counted twice. A partition that starts without a place commits it at once.
 
+pub(crate) mod certificates;
 pub(crate) mod consumer;
 pub(crate) mod context;
 pub mod cursor;
 pub(crate) mod lookup;
 pub mod properties;
+pub(crate) mod token;
 
 use std::fmt;
 use std::sync::Arc;

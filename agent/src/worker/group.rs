@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use rdkafka::consumer::Consumer as _;
+
 use super::{ENDS_EVERY_MS, Worker};
 use crate::source::TopicPartition;
+use crate::source::consumer::Consumer;
 use crate::source::context::Rebalance;
 use crate::source::cursor::Anchors;
 use crate::source::lookup::{Answer, Missing, Question, Wanted};
@@ -20,6 +23,8 @@ const RETRY_MAX_MS: i64 = 10_000;
 const COLLECTOR_WAIT_MS: i64 = 30_000;
 /// How long a partition that is given up waits for its last report to be acknowledged.
 const HANDOVER: Duration = Duration::from_millis(1_500);
+/// How long a client that is replaced may take to leave the group.
+const LEAVE_RENEWED: Duration = Duration::from_secs(10);
 /// A topic that is missing from so many listings in a row is gone: one listing may be in error.
 const MISSING_MAX: u32 = 2;
 /// A partition that is behind and silent for so long is begun anew, ms.
@@ -177,7 +182,32 @@ impl Worker {
                 self.group.waits_for.ends = false;
                 self.learn_ends(ends, now_ms);
             }
+            Answer::Renewed(consumer) => self.renew(*consumer, now_ms),
         }
+    }
+
+    /// Goes on with another client, from where it is in every partition.
+    fn renew(&mut self, consumer: Consumer, now_ms: i64) {
+        tracing::info!("renewed certificates: going on with a new Kafka client");
+        // What the group was told by callbacks is answered before the client is left.
+        for rebalance in self.consumer.client.context().take_rebalances() {
+            self.rebalance(rebalance, now_ms);
+        }
+        let assigned = self.consumer.assigned().cloned().collect();
+        self.rebalance(Rebalance::Revoked(assigned), now_ms);
+        let old = std::mem::replace(&mut self.consumer, consumer);
+        // Leaving takes as long as brokers take to answer, if they do.
+        let leaving = std::thread::Builder::new().name(format!("tapline-leave-{}", self.thread));
+        if let Err(error) = leaving.spawn(move || old.close(LEAVE_RENEWED)) {
+            self.shared.error("kafka", format!("cannot start a thread: {error}"));
+        }
+        let group = &mut self.group;
+        group.wanted.clear();
+        group.jumping.clear();
+        group.stalled.clear();
+        group.heard_of_group = false;
+        self.reached.clear();
+        self.consumer.subscribe(self.group.followed.keys());
     }
 
     fn learn_topics(&mut self, topics: Result<BTreeMap<String, i32>, String>, now_ms: i64) {
@@ -349,6 +379,7 @@ impl Worker {
             Rebalance::Assigned(partitions) => {
                 tracing::debug!(partitions = partitions.len(), "assigned");
                 self.group.heard_of_group = true;
+                self.shared.works("group_not_allowed");
                 for at in partitions {
                     let is_new = self.group.is_new(&at);
                     let want = Want { since_ms: now_ms, ask_at_ms: now_ms, wait_ms: 0, is_new };

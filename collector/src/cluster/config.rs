@@ -195,8 +195,10 @@ pub struct Tls {
 pub struct ClientIdentity {
     /// The chain, leaf first.
     pub certificate: Pem,
-    /// Its private key, not encrypted.
+    /// Its private key.
     pub key: Pem,
+    /// Opens the key if that is encrypted (PKCS#8).
+    pub key_password: Option<Secret>,
 }
 
 /// SASL settings.
@@ -215,7 +217,7 @@ pub enum SaslMechanism {
     ScramSha256(Credentials),
     /// `SCRAM-SHA-512`.
     ScramSha512(Credentials),
-    /// `OAUTHBEARER` (RFC 7628) with a token made elsewhere.
+    /// `OAUTHBEARER` (RFC 7628).
     OAuthBearer {
         /// Where the token is.
         token: TokenSource,
@@ -252,6 +254,23 @@ pub enum TokenSource {
     Static(Secret),
     /// A file that holds it, read anew for every connection.
     File(PathBuf),
+    /// An identity provider hands them out.
+    Endpoint(Box<TokenEndpoint>),
+}
+
+/// Where tokens are fetched by client credentials (RFC 6749, section 4.4; KIP-768).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenEndpoint {
+    /// Its address, http or https, without credentials.
+    pub url: String,
+    /// Who asks.
+    pub client_id: String,
+    /// That client's secret.
+    pub client_secret: Secret,
+    /// The scope asked for.
+    pub scope: Option<String>,
+    /// Authorities of the endpoint's certificate; the system's when absent.
+    pub ca: Option<Pem>,
 }
 
 #[cfg(test)]

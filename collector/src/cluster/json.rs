@@ -17,6 +17,10 @@ pub fn to_json(snapshot: &ClusterSnapshot) -> Value {
         "taken_at": DateTime::from_timestamp_millis(snapshot.taken_at_ms)
             .map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true)),
         "groups": groups,
+        "unreadable": {
+            "groups": snapshot.stats.groups_unreadable,
+            "topics": snapshot.stats.topics_unreadable,
+        },
     })
 }
 
@@ -131,6 +135,7 @@ mod tests {
                         ],
                     }],
                 }],
+                "unreadable": {"groups": 0, "topics": 0},
             })
         );
     }

@@ -7,6 +7,7 @@
 mod ask;
 mod batch;
 pub mod config;
+mod denied;
 mod history;
 pub mod json;
 mod lag;
@@ -26,9 +27,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use config::Config;
-pub use properties::PropertyError;
+pub use properties::{PropertyError, normalized};
 pub use wire::WireError;
 
+use denied::Denied;
 use pool::Pool;
 use snapshot::{ClusterSnapshot, WatchStats};
 use state::State;
@@ -36,7 +38,7 @@ use state::State;
 /// Why a refresh could read nothing at all.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// The brokers refuse the credentials.
+    /// The brokers refuse the credentials, or there is no token.
     #[error(transparent)]
     Authentication(WireError),
     /// No broker could be used.
@@ -54,7 +56,7 @@ impl ClusterError {
     /// A short name for counters: one of a bounded set.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Authentication(_) => "authentication",
+            Self::Authentication(error) => error.reason(),
             Self::Unreachable { .. } => "unreachable",
             Self::Configuration(_) => "configuration",
         }
@@ -75,6 +77,7 @@ pub struct Watcher {
     pool: Pool,
     state: State,
     stats: WatchStats,
+    denied: Denied,
     complete_once: bool,
 }
 
@@ -89,6 +92,7 @@ impl Watcher {
             pool: Pool::new(),
             state: State::default(),
             stats: WatchStats::default(),
+            denied: Denied::default(),
             complete_once: false,
         }
     }

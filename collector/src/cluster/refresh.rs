@@ -26,6 +26,8 @@ pub(super) const GROUPS_PER_REQUEST: usize = 200;
 const PARTITIONS_PER_REQUEST: usize = 5_000;
 /// Requests under way at once over all brokers.
 pub(super) const REQUESTS_IN_FLIGHT: usize = 64;
+/// Topics that are asked for by name in one refresh.
+const UNLISTED_MAX: usize = 1_000;
 pub(super) type Connections = BTreeMap<i32, Arc<Connection>>;
 
 /// The wall clock, in milliseconds since the epoch.
@@ -69,6 +71,8 @@ impl Watcher {
         stats.last_requests = requests;
         stats.last_bytes = bytes;
         stats.groups_unreadable = self.state.groups.values().filter(|g| g.forbidden).count() as u64;
+        stats.topics_unreadable = self.state.forbidden_topics.len() as u64;
+        self.denied.tell(&self.state);
         result?;
         self.complete_once = true;
         Ok(self.snapshot(now_ms(), None))
@@ -93,6 +97,9 @@ impl Watcher {
 
     async fn read_all(&mut self, errors: &mut Errors) -> Result<(), ClusterError> {
         let Self { config, pool, state, .. } = self;
+        if pool.renew(config).await.is_err() {
+            errors.add("certificates", 1);
+        }
         read_metadata(pool, state, config, errors).await?;
         // Only now, so that a refresh that fails altogether changes nothing.
         state.begin();
@@ -107,6 +114,7 @@ impl Watcher {
             let still = read_ends(&connections, state, errors).await;
             errors.add("leader_moving", still.len());
         }
+        ask_for_unlisted(&connections, state, config, errors).await;
         look_at_records(&connections, state, config, errors).await;
         state.finish(config);
         state.drop_phantoms();
@@ -135,6 +143,30 @@ async fn read_metadata(
         }
     }
     Err(ClusterError::Unreachable { tried: last.into_iter().collect() })
+}
+
+/// Topics that groups name and nobody lists are asked for by name, since only then a broker says
+/// that they are not for us to see. What it said before is asked again only while they are named.
+async fn ask_for_unlisted(
+    connections: &Connections,
+    state: &mut State,
+    config: &Config,
+    errors: &mut Errors,
+) {
+    let unlisted: Vec<String> = state.unlisted_topics(config).into_iter().take(UNLISTED_MAX).collect();
+    let forbidden = match (unlisted.is_empty(), connections.values().next()) {
+        (false, Some(connection)) => match ask::metadata_of(connection, &unlisted).await {
+            Ok(metadata) => metadata.topics,
+            Err(error) => {
+                errors.add(error.reason(), 1);
+                return;
+            }
+        },
+        _ => BTreeMap::new(),
+    };
+    let is_forbidden = |code: i16| code == ask::code::TOPIC_AUTHORIZATION_FAILED;
+    let names = forbidden.into_iter().filter(|(_, topic)| is_forbidden(topic.code)).map(|(name, _)| name);
+    state.forbidden_topics = names.collect();
 }
 
 async fn connect(pool: &mut Pool, config: &Config, errors: &mut Errors) -> Result<Connections, ClusterError> {

@@ -143,6 +143,8 @@ pub struct WatchStats {
     pub last_bytes: u64,
     /// Groups that may not be read for lack of rights.
     pub groups_unreadable: u64,
+    /// Topics that groups read and that may not be described for lack of rights.
+    pub topics_unreadable: u64,
 }
 
 /// The whole cluster.

@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) groups: BTreeMap<String, Group>,
     /// Topics that are there but beyond the limit: their groups' partitions are not shown.
     over_limit: BTreeSet<String>,
+    /// Topics that groups name and that we may not describe.
+    pub(crate) forbidden_topics: BTreeSet<String>,
 }
 
 /// By topic and partition.
@@ -210,12 +212,24 @@ impl State {
         }
     }
 
+    /// Topics that groups name and that brokers do not list: gone, or not for us to see.
+    pub(crate) fn unlisted_topics(&self, config: &Config) -> BTreeSet<String> {
+        let named = self.groups.values().flat_map(|group| group.commits.keys().chain(group.assigned.keys()));
+        let unlisted = named.filter(|name| {
+            !self.topics.contains_key(*name)
+                && !self.over_limit.contains(*name)
+                && config.topics.matches(name)
+        });
+        unlisted.cloned().collect()
+    }
+
     /// All has been read: makes the figures of whatever is fresh.
     pub(crate) fn finish(&mut self, config: &Config) {
         let mut used: BTreeMap<&str, BTreeSet<(i32, i64)>> = BTreeMap::new();
         for group in self.groups.values_mut() {
             if group.fresh {
-                group.figures = figures(group, &self.topics, &self.over_limit, config);
+                group.figures =
+                    figures(group, &self.topics, &self.over_limit, &self.forbidden_topics, config);
             } else {
                 // A topic that went while the coordinator was away has gone all the same.
                 group.figures.retain(|name, _| self.topics.contains_key(name));
@@ -276,6 +290,7 @@ fn figures(
     group: &Group,
     topics: &BTreeMap<String, Topic>,
     over_limit: &BTreeSet<String>,
+    forbidden: &BTreeSet<String>,
     config: &Config,
 ) -> Figures {
     let mut places: BTreeMap<&str, BTreeMap<i32, Place>> = BTreeMap::new();
@@ -315,7 +330,8 @@ fn figures(
                 (Some(partition), _) => partition.figure(commit, assigned),
                 (None, _) => {
                     let nowhere = Partition::default().figure(commit, assigned);
-                    GroupPartition { unknown: Some(Unknown::TopicGone), ..nowhere }
+                    let why = if forbidden.contains(name) { Unknown::Unreadable } else { Unknown::TopicGone };
+                    GroupPartition { unknown: Some(why), ..nowhere }
                 }
             };
             of_topic.insert(index, figure);

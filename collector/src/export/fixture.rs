@@ -542,6 +542,7 @@ pub(crate) fn cluster() -> ClusterSnapshot {
             last_requests: 14,
             last_bytes: 91_204,
             groups_unreadable: 0,
+            topics_unreadable: 0,
         },
     }
 }

@@ -115,6 +115,13 @@ fn table(
             snapshot.stats.groups_unreadable
         )?;
     }
+    if snapshot.stats.topics_unreadable > 0 {
+        writeln!(
+            out,
+            "{} topics of these groups may not be described: grant DESCRIBE on them to Tapline's user.",
+            snapshot.stats.topics_unreadable
+        )?;
+    }
     Ok(())
 }
 

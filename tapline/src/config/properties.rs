@@ -65,6 +65,17 @@ fn insert(
     Ok(())
 }
 
+/// The properties as the agent's client takes them: the same that the watcher understands, under
+/// the same names.
+///
+/// # Errors
+/// A property that can't be used.
+pub(super) fn of_agent(
+    properties: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    collector::cluster::normalized(properties).map_err(|error| ConfigError::Other(error.to_string()))
+}
+
 /// Refuses what a user can't set, by name.
 pub(super) fn check(properties: &BTreeMap<String, String>) -> Result<(), ConfigError> {
     for (name, why) in OWNED {

@@ -179,11 +179,11 @@ impl Settings {
         Ok(Some(folder.join(format!("{name}-{hash:08x}.db", hash = hash as u32))))
     }
 
-    pub(crate) fn agent_config(&self, checks: Arc<CheckSet>) -> agent::config::Config {
-        agent::config::Config {
+    pub(crate) fn agent_config(&self, checks: Arc<CheckSet>) -> Result<agent::config::Config, ConfigError> {
+        Ok(agent::config::Config {
             cluster: self.cluster.clone(),
             name: self.agent_name.clone(),
-            properties: self.properties.clone(),
+            properties: properties::of_agent(&self.properties)?,
             topics: self.agent_topics.clone(),
             group: self.agent_group.clone(),
             catch_up_ms: self.agent_catch_up_ms,
@@ -195,7 +195,7 @@ impl Settings {
             checks,
             pipelines: self.pipelines.clone(),
             limits: self.limits.clone(),
-        }
+        })
     }
 
     pub(crate) fn collector_config(

@@ -12,7 +12,9 @@ pub(crate) use groups::{
 };
 #[cfg(test)]
 pub(crate) use topics::MetadataPartition;
-pub(crate) use topics::{End, Metadata, MetadataTopic, Offsets, Position, look, metadata, offsets};
+pub(crate) use topics::{
+    End, Metadata, MetadataTopic, Offsets, Position, look, metadata, metadata_of, offsets,
+};
 
 use super::wire::WireError;
 

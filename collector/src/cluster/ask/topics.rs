@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{BrokerId, FetchRequest, ListOffsetsRequest, MetadataRequest, TopicName};
 
 use super::text;
@@ -36,9 +37,24 @@ pub(crate) struct MetadataPartition {
     pub(crate) in_sync: u32,
 }
 
-/// All topics of the cluster.
+/// All topics of the cluster that we may describe: a broker leaves out the others in silence.
 pub(crate) async fn metadata(connection: &Connection) -> Result<Metadata, WireError> {
-    let mut request = MetadataRequest::default().with_topics(None);
+    ask_metadata(connection, None).await
+}
+
+/// Some topics by their names: one that we may not describe comes with a code of its own, be it
+/// there or not.
+pub(crate) async fn metadata_of(connection: &Connection, names: &[String]) -> Result<Metadata, WireError> {
+    let topics =
+        names.iter().map(|name| MetadataRequestTopic::default().with_name(Some(TopicName(text(name)))));
+    ask_metadata(connection, Some(topics.collect())).await
+}
+
+async fn ask_metadata(
+    connection: &Connection,
+    topics: Option<Vec<MetadataRequestTopic>>,
+) -> Result<Metadata, WireError> {
+    let mut request = MetadataRequest::default().with_topics(topics);
     if connection.version::<MetadataRequest>()? >= 4 {
         request = request.with_allow_auto_topic_creation(false);
     }

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::{Settings, WireError, sasl, shape};
+use super::{Settings, Tokens, WireError, sasl, shape, tls};
 use crate::cluster::config::Address;
 
 /// A byte stream to a broker, with or without TLS.
@@ -148,6 +148,11 @@ impl Connection {
         let expired = u64::try_from(lifetime_ms)
             .is_ok_and(|ms| ms > 0 && self.opened.elapsed() > Duration::from_millis(ms / 10 * 8));
         !expired && lock(&self.pending).closed.is_none()
+    }
+
+    /// Who fetches this cluster's tokens, if they are fetched.
+    pub(super) fn tokens(&self) -> Option<&Tokens> {
+        self.settings.tokens.as_deref()
     }
 
     pub(super) fn session_lifetime_ms(&self) -> i64 {
@@ -324,6 +329,15 @@ async fn read_answers(
                 fail_all(&broker, &pending, &reason, |broker, what| closed(broker, what, &reason));
                 return;
             }
+            // Whether our certificate will do is known only after the handshake (TLS 1.3).
+            Err(ReadError::Tls(reason)) => {
+                let error = |broker: &Arc<str>, _| WireError::Tls {
+                    broker: Arc::clone(broker),
+                    reason: reason.clone(),
+                };
+                fail_all(&broker, &pending, &reason, error);
+                return;
+            }
         }
     }
 }
@@ -331,10 +345,14 @@ async fn read_answers(
 enum ReadError {
     TooLarge(WireError),
     Ended(String),
+    Tls(String),
 }
 
 impl From<std::io::Error> for ReadError {
     fn from(error: std::io::Error) -> Self {
+        if let Some(reason) = tls::explained(&error) {
+            return Self::Tls(reason);
+        }
         Self::Ended(match error.kind() {
             std::io::ErrorKind::UnexpectedEof => "end of stream".to_owned(),
             _ => error.to_string(),

@@ -5,6 +5,7 @@
 //! answers that lie about their size. Nothing above this module sees a socket or a version.
 
 mod connection;
+mod oauth;
 mod sasl;
 mod shape;
 mod tls;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use connection::{Connection, Traffic};
+pub(crate) use oauth::Tokens;
 pub(crate) use shape::check_assignment;
 pub(crate) use tls::Tls as TlsContext;
 
@@ -61,6 +63,14 @@ pub enum WireError {
         /// SASL mechanism.
         mechanism: String,
         /// What the broker says; never a secret.
+        reason: String,
+    },
+    /// There is no token to authenticate with.
+    #[error("no token for broker {broker} (OAUTHBEARER): {reason}")]
+    Token {
+        /// Address of the broker.
+        broker: Arc<str>,
+        /// Why; names the file or the endpoint, never a secret.
         reason: String,
     },
     /// The connection ended while an answer was awaited.
@@ -117,6 +127,7 @@ impl WireError {
             Self::Timeout { .. } => "timeout",
             Self::Tls { .. } => "tls",
             Self::Authentication { .. } => "authentication",
+            Self::Token { .. } => "token",
             Self::Closed { .. } => "closed",
             Self::TooLarge { .. } => "too_large",
             Self::Malformed { .. } => "malformed",
@@ -135,6 +146,8 @@ pub(crate) struct Settings {
     pub(crate) elements_max: usize,
     pub(crate) tls: Option<TlsContext>,
     pub(crate) sasl: Option<Sasl>,
+    /// Kept by whoever makes settings anew: a token outlives a renewed certificate.
+    pub(crate) tokens: Option<Arc<Tokens>>,
     pub(crate) traffic: Arc<Traffic>,
 }
 

@@ -1,5 +1,7 @@
 //! Saying who we are: SASL inside SaslHandshake and SaslAuthenticate (KIP-43, KIP-152).
 
+use std::path::Path;
+
 use bytes::Bytes;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest};
 use kafka_protocol::protocol::StrBytes;
@@ -9,6 +11,7 @@ use rsasl::property::{AuthId, OAuthBearerKV, OAuthBearerToken, Password};
 
 use super::WireError;
 use super::connection::Connection;
+use super::oauth::Tokens;
 use crate::cluster::config::{Sasl, SaslMechanism, Secret, TokenSource};
 
 /// More rounds than any mechanism has; a broker that asks for more plays for time.
@@ -34,7 +37,9 @@ pub(super) async fn authenticate(connection: &Connection, sasl: &Sasl) -> Result
         return Err(refused(format!("it offers only {}", offered.join(", "))));
     }
 
-    let callback = Credentials::of(sasl).map_err(&refused)?;
+    let callback = Credentials::of(sasl, connection.tokens())
+        .await
+        .map_err(|reason| WireError::Token { broker: connection.broker(), reason })?;
     let mut session = start(callback, mechanism).map_err(&refused)?;
     let mut input: Option<Bytes> = None;
     for _ in 0..ROUNDS_MAX {
@@ -93,7 +98,8 @@ struct Credentials {
 }
 
 impl Credentials {
-    fn of(sasl: &Sasl) -> Result<Self, String> {
+    /// The error says why there is no token.
+    async fn of(sasl: &Sasl, tokens: Option<&Tokens>) -> Result<Self, String> {
         let nothing = || (String::new(), Secret::default());
         let (username, password) = match &sasl.mechanism {
             SaslMechanism::Plain(c) | SaslMechanism::ScramSha256(c) | SaslMechanism::ScramSha512(c) => {
@@ -103,7 +109,13 @@ impl Credentials {
         };
         let (token, extensions) = match &sasl.mechanism {
             SaslMechanism::OAuthBearer { token, extensions } => {
-                (Some(read_token(token)?), extensions.clone())
+                let token = match (token, tokens) {
+                    (TokenSource::Static(token), _) => token.clone(),
+                    (TokenSource::File(path), _) => read_token(path)?,
+                    (TokenSource::Endpoint(_), Some(tokens)) => tokens.token().await?,
+                    (TokenSource::Endpoint(_), None) => return Err("nobody fetches tokens".to_owned()),
+                };
+                (Some(token), extensions.clone())
             }
             _ => (None, Vec::new()),
         };
@@ -112,11 +124,7 @@ impl Credentials {
 }
 
 /// Read anew for every connection, so that a token which is renewed in its file is found.
-fn read_token(source: &TokenSource) -> Result<Secret, String> {
-    let path = match source {
-        TokenSource::Static(token) => return Ok(token.clone()),
-        TokenSource::File(path) => path,
-    };
+fn read_token(path: &Path) -> Result<Secret, String> {
     let size = std::fs::metadata(path).map(|m| m.len()).unwrap_or(0);
     if size > TOKEN_BYTES_MAX {
         return Err(format!("the token file {} has {size} bytes, not a token", path.display()));

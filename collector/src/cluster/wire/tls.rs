@@ -1,5 +1,6 @@
 //! TLS by rustls, set up from the properties that Kafka users know.
 
+use std::hash::{Hash as _, Hasher as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,16 +8,21 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::WireError;
 use super::connection::Stream;
-use crate::cluster::config::{Pem, Tls as TlsConfig};
+use crate::cluster::config::{Pem, Secret, Tls as TlsConfig};
 
 /// A PEM file larger than this is not a certificate bundle.
 const PEM_BYTES_MAX: u64 = 16 << 20;
+
+const ENCRYPTED_BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+const ENCRYPTED_END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
 
 /// How to speak TLS with the brokers of one cluster.
 #[derive(Clone)]
@@ -53,13 +59,27 @@ impl Tls {
             None => builder.with_no_client_auth(),
             Some(identity) => {
                 let chain = certificates(&identity.certificate, "ssl.certificate.location")?;
-                let key = private_key(&identity.key)?;
+                let key = private_key(&identity.key, identity.key_password.as_ref())?;
                 builder.with_client_auth_cert(chain, key).map_err(|error| {
                     format!("ssl.certificate.location and ssl.key.location do not fit: {error}")
                 })?
             }
         };
         Ok(Self { config: Arc::new(config) })
+    }
+
+    /// What stands in the files of a configuration, in short: another value says that one of
+    /// them has changed. A file that cannot be read counts as empty.
+    pub(crate) fn fingerprint(config: &TlsConfig) -> u64 {
+        let identity = config.client.as_ref();
+        let files = [config.ca.as_ref(), identity.map(|i| &i.certificate), identity.map(|i| &i.key)];
+        let mut hasher = std::hash::DefaultHasher::new();
+        for pem in files.into_iter().flatten() {
+            if let Pem::File(_) = pem {
+                read(pem, "").unwrap_or_default().hash(&mut hasher);
+            }
+        }
+        hasher.finish()
     }
 
     pub(super) async fn wrap(
@@ -78,9 +98,17 @@ impl Tls {
     }
 }
 
+fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>())
+}
+
+/// What an error of an open connection means, if it is one of TLS.
+pub(super) fn explained(error: &std::io::Error) -> Option<String> {
+    tls_error(error).map(|_| explain(error))
+}
+
 fn explain(error: &std::io::Error) -> String {
-    let inner = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
-    let advice = match inner {
+    let advice = match tls_error(error) {
         // A bad signature is an authority of the same name with another key: a renewed one.
         Some(rustls::Error::InvalidCertificate(
             CertificateError::UnknownIssuer | CertificateError::BadSignature,
@@ -89,6 +117,18 @@ fn explain(error: &std::io::Error) -> String {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         )) => {
             "; connect by a name that the certificate has (ssl.endpoint.identification.algorithm=none skips this check)"
+        }
+        Some(rustls::Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied,
+        )) => {
+            "; the broker wants a certificate that it trusts: check ssl.certificate.location and ssl.key.location"
         }
         Some(rustls::Error::InvalidMessage(_)) => "; this listener does not speak TLS",
         None if error.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -132,20 +172,46 @@ fn certificates(pem: &Pem, property: &str) -> Result<Vec<CertificateDer<'static>
     Ok(found)
 }
 
-fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, String> {
+fn private_key(pem: &Pem, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, String> {
     let text = read(pem, "ssl.key.location")?;
-    if text.windows(9).any(|w| w == b"ENCRYPTED") {
+    let text = String::from_utf8_lossy(&text);
+    if let Some(at) = text.find(ENCRYPTED_BEGIN) {
+        let Some(password) = password else {
+            return Err(format!(
+                "ssl.key.location: {pem} is encrypted: give its password in ssl.key.password"
+            ));
+        };
+        let end = text[at..].find(ENCRYPTED_END).map_or(text.len(), |end| at + end + ENCRYPTED_END.len());
+        return decrypt(&text[at..end], password)
+            .map_err(|reason| format!("ssl.key.location: {pem}: {reason}"));
+    }
+    // OpenSSL's own form of before PKCS#8.
+    if text.contains("Proc-Type: 4,ENCRYPTED") {
         return Err(format!(
-            "ssl.key.location: {pem} is encrypted, which is not supported: decrypt it \
-             (openssl pkey) and guard the file instead"
+            "ssl.key.location: {pem} is encrypted in a form that is not supported: make it PKCS#8 \
+             (openssl pkcs8 -topk8 -v2 aes256)"
         ));
     }
     // The error of the PEM reader says nothing of the key's content.
-    PrivateKeyDer::from_pem_slice(&text)
+    PrivateKeyDer::from_pem_slice(text.as_bytes())
         .map_err(|error| format!("ssl.key.location: {pem} holds no private key in PEM: {error}"))
 }
 
-fn read(pem: &Pem, property: &str) -> Result<Vec<u8>, String> {
+/// Opens an encrypted PKCS#8 key (RFC 5958, by PBES2 of RFC 8018).
+fn decrypt(pem: &str, password: &Secret) -> Result<PrivateKeyDer<'static>, String> {
+    let (_, document) = pkcs8::SecretDocument::from_pem(pem)
+        .map_err(|error| format!("the encrypted key is not PEM: {error}"))?;
+    let encrypted = pkcs8::EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|error| {
+        format!("the encrypted key is not PKCS#8 ({error}): make it so (openssl pkcs8 -topk8 -v2 aes256)")
+    })?;
+    let key = encrypted
+        .decrypt(password.expose())
+        .map_err(|error| format!("ssl.key.password does not open it ({error})"))?;
+    Ok(PrivateKeyDer::Pkcs8(key.as_bytes().to_vec().into()))
+}
+
+/// The text, from wherever it is.
+pub(super) fn read(pem: &Pem, property: &str) -> Result<Vec<u8>, String> {
     let path: &Path = match pem {
         Pem::Inline(text) => return Ok(text.expose().as_bytes().to_vec()),
         Pem::File(path) => path,
@@ -205,3 +271,6 @@ impl ServerCertVerifier for AnyName {
         self.inner.supported_verify_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,7 +179,8 @@ fn watch(out: &mut Out<'_>, cluster: &str, snapshot: &ClusterSnapshot, now_ms: i
     out.family(&t::WATCH_DURATION, after_first(stats.last_duration_seconds))?;
     out.family(&t::WATCH_REQUESTS, after_first(stats.last_requests as f64))?;
     out.family(&t::WATCH_RECEIVED, after_first(stats.last_bytes as f64))?;
-    out.family(&t::WATCH_GROUPS_UNREADABLE, after_first(stats.groups_unreadable as f64))
+    out.family(&t::WATCH_GROUPS_UNREADABLE, after_first(stats.groups_unreadable as f64))?;
+    out.family(&t::WATCH_TOPICS_UNREADABLE, after_first(stats.topics_unreadable as f64))
 }
 
 /// Negative only if a clock was set back: then it is written as it is.

@@ -171,7 +171,7 @@ series! {
         AGENT_REPORTS_DROPPED: Counter<Agent> "tapline_agent_reports_dropped_total" "Reports dropped from a full spool";
         AGENT_SIGHTINGS_DROPPED: Counter<Agent> "tapline_agent_sightings_dropped_total"
             "Sightings of traces dropped over the limit a second";
-        AGENT_ERRORS: Counter<AgentReason> "tapline_agent_errors_total" "Errors by what they came from (kafka, registry, send)";
+        AGENT_ERRORS: Counter<AgentReason> "tapline_agent_errors_total" "Errors by what they came from (kafka, authentication, certificates, topic_not_allowed, group_not_allowed, registry, send, …)";
         AGENT_RULES_STALE: Gauge<Agent> "tapline_agent_rules_stale" "1 while changed check files could not be loaded and the old ones are in force";
     }
     "The collector about itself" {
@@ -191,6 +191,8 @@ series! {
         WATCH_REQUESTS: Gauge<Cluster> "tapline_watch_requests" "Requests of the last refresh";
         WATCH_RECEIVED: Gauge<Cluster> "tapline_watch_received_bytes" "Bytes received in the last refresh";
         WATCH_GROUPS_UNREADABLE: Gauge<Cluster> "tapline_watch_unreadable_groups" "Groups that may not be read for lack of rights";
+        WATCH_TOPICS_UNREADABLE: Gauge<Cluster> "tapline_watch_unreadable_topics"
+            "Topics that groups read and that may not be described for lack of rights";
         OTLP_TRACES_DROPPED: Counter<Cluster> "tapline_otlp_traces_dropped_total"
             "Traces that found no place in the queue of the OTLP exporter";
         OTLP_SPANS: Counter<Result> "tapline_otlp_spans_total"

@@ -77,6 +77,7 @@ async fn connect(address: &Address) -> Connection {
         elements_max: config.limits.elements,
         tls: None,
         sasl: None,
+        tokens: None,
         traffic: Arc::default(),
     };
     Connection::open(address, Arc::new(settings)).await.expect("it opens")
