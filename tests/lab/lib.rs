@@ -30,6 +30,7 @@ pub mod clients;
 pub mod data;
 pub mod http;
 pub mod kafka;
+pub mod member;
 pub mod metrics;
 pub mod otel;
 pub mod place;
@@ -40,11 +41,13 @@ pub mod registry;
 mod server;
 pub mod tapline;
 pub mod wait;
+pub mod wire;
 
 pub use clients::{Message, commit, committed, consume, create_topic, delete_topic, end_offsets, produce};
 pub use data::{FLIGHTS, flights, python, run_python};
 pub use http::{get_json, get_text, http};
 pub use kafka::{Kafka, KafkaOptions, broker};
+pub use member::{Joining, Member};
 pub use metrics::{Metrics, Sample};
 pub use otel::{OtelCollector, Span};
 pub use process::{Process, Signal};
@@ -52,6 +55,7 @@ pub use prometheus::{Alertmanager, Prometheus, PrometheusOptions};
 pub use registry::{Registry, registry};
 pub use tapline::{Finished, Launch, Tapline};
 pub use wait::eventually;
+pub use wire::{Commit, Entry, Wire};
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
