@@ -173,6 +173,11 @@ impl Kafka {
         Ok(())
     }
 
+    /// Sends a signal to a node and waits for nothing: [`Signal::Stop`] makes it hang, [`Signal::Cont`] go on.
+    pub fn signal_node(&self, number: usize, signal: Signal) -> Result<()> {
+        self.slot(number).as_ref().map_or(Ok(()), |process| process.signal(signal))
+    }
+
     /// Starts a node again that was stopped, on its old ports with its old data, and waits until the cluster is whole.
     pub async fn start_node(&self, number: usize) -> Result<()> {
         self.launch(number)?;

@@ -32,6 +32,7 @@ pub mod data;
 pub mod http;
 pub mod identity;
 pub mod kafka;
+pub mod member;
 pub mod metrics;
 pub mod otel;
 pub mod place;
@@ -42,6 +43,7 @@ pub mod registry;
 mod server;
 pub mod tapline;
 pub mod wait;
+pub mod wire;
 
 pub use authority::{Authority, Identity};
 pub use clients::{Message, commit, committed, consume, create_topic, delete_topic, end_offsets, produce};
@@ -49,6 +51,7 @@ pub use data::{FLIGHTS, flights, python, run_python};
 pub use http::{get_json, get_text, http};
 pub use identity::IdentityProvider;
 pub use kafka::{Kafka, KafkaOptions, broker};
+pub use member::{Joining, Member};
 pub use metrics::{Metrics, Sample};
 pub use otel::{OtelCollector, Span};
 pub use process::{Process, Signal};
@@ -56,6 +59,7 @@ pub use prometheus::{Alertmanager, Prometheus, PrometheusOptions};
 pub use registry::{Registry, registry};
 pub use tapline::{Finished, Launch, Tapline};
 pub use wait::eventually;
+pub use wire::{Commit, Entry, Wire};
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
