@@ -308,7 +308,7 @@ impl Query {
         let row = |name: &str| peer.rows().iter().find(|row| row.name == name);
         if self.answer == Answer::Missing {
             let told = |name: &&str| row(name).is_none() && peer.missing().iter().any(|m| m.is(name));
-            ensure!(names.iter().any(|name| told(name)), "{self:?}: not told in docs/migrate.md");
+            ensure!(names.iter().any(told), "{self:?}: not told in docs/migrate.md");
             return Ok(());
         }
         // What the scrape adds.
