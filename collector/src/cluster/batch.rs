@@ -4,6 +4,7 @@
 //! Format: Kafka's record batch, magic 2 (KIP-98).
 
 use super::lag::When;
+use super::search::Search;
 
 /// What was found from an offset onwards.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -14,6 +15,8 @@ pub(crate) struct Found {
     pub(crate) record: Option<Option<When>>,
     /// A transactional or control batch was seen: this topic may end in markers.
     pub(crate) transactional: bool,
+    /// A search by time that is not at its end yet.
+    pub(crate) unfinished: Option<Search>,
 }
 
 const HEADER_BYTES: usize = 61;
@@ -200,7 +203,7 @@ mod tests {
     fn markers_alone_are_empty() {
         let tail = [batch(10, 0, MARKER, 5, 5), batch(11, 0, MARKER, 6, 6)].concat();
         let found = find(&tail, 10);
-        assert_eq!(found, Found { empty_until: Some(12), record: None, transactional: true });
+        assert_eq!(found, Found { empty_until: Some(12), transactional: true, ..Found::default() });
     }
 
     #[test]

@@ -26,6 +26,15 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// For one request.
     pub request_timeout: Duration,
+    /// How long a refresh waits for a broker that says nothing, once; from then on the broker
+    /// counts as away until it speaks again, and is tried in the background.
+    pub patience: Duration,
+    /// How long a refresh waits for what it can do without: how old records are, configurations,
+    /// sizes. What comes later is part of the next one.
+    pub aside_for: Duration,
+    /// A transaction that keeps the last stable offset in place for so long is looked into, and
+    /// reported as hanging.
+    pub transaction_hangs_after: Duration,
     /// How long answers of a coordinator that is moving or loading are asked for again within
     /// one refresh, before the last values are served with their age.
     pub retry_for: Duration,
@@ -79,6 +88,9 @@ impl Default for Config {
             interval: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(10),
+            patience: Duration::from_secs(3),
+            aside_for: Duration::from_secs(2),
+            transaction_hangs_after: Duration::from_secs(60),
             retry_for: Duration::from_secs(2),
             groups: Filter::everything(),
             topics: Filter::everything(),

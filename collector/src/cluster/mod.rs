@@ -4,17 +4,21 @@
 //! last known value of everything ([`state`]) and publishes an immutable [`snapshot`]. Lag is
 //! defined in [`lag`], and nowhere else.
 
+mod aside;
 mod ask;
 mod batch;
 pub mod config;
 mod denied;
+mod ends;
 mod history;
 pub mod json;
 mod lag;
 mod look;
+mod partition;
 mod pool;
 mod properties;
 mod refresh;
+mod search;
 pub mod snapshot;
 mod state;
 mod topic;
@@ -30,6 +34,7 @@ pub use config::Config;
 pub use properties::{PropertyError, normalized};
 pub use wire::WireError;
 
+use aside::Aside;
 use denied::Denied;
 use pool::Pool;
 use snapshot::{ClusterSnapshot, WatchStats};
@@ -76,6 +81,7 @@ pub struct Watcher {
     config: Config,
     pool: Pool,
     state: State,
+    aside: Aside,
     stats: WatchStats,
     denied: Denied,
     complete_once: bool,
@@ -91,6 +97,7 @@ impl Watcher {
             config,
             pool: Pool::new(),
             state: State::default(),
+            aside: Aside::default(),
             stats: WatchStats::default(),
             denied: Denied::default(),
             complete_once: false,

@@ -9,21 +9,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use super::ask::{self, Commits, Description, End, Listed, Trouble};
+use super::ask::{self, Commits, Description, Listed, Trouble};
 use super::config::Config;
-use super::look::look_at_records;
+use super::ends::read_ends;
 use super::pool::{Pool, in_flight};
 use super::snapshot::{ClusterSnapshot, GroupType, WatchStats};
 use super::state::State;
-use super::topic::Ends;
 use super::wire::Connection;
 use super::{ClusterError, Watcher};
 
 /// Groups in one request: the cheapest for brokers, as measured; one at a time costs a request
 /// each, all at once costs memory.
 pub(super) const GROUPS_PER_REQUEST: usize = 200;
-/// Partitions in one request for offsets.
-const PARTITIONS_PER_REQUEST: usize = 5_000;
+/// Brokers that are asked for metadata before a refresh is given up.
+const METADATA_TRIES: usize = 4;
 /// Requests under way at once over all brokers.
 pub(super) const REQUESTS_IN_FLIGHT: usize = 64;
 /// Topics that are asked for by name in one refresh.
@@ -61,7 +60,8 @@ impl Watcher {
         if let Err(error) = &result {
             errors.add(error.reason(), 1);
         }
-        let (requests, bytes) = self.pool.take_traffic();
+        let (requests, bytes) = self.pool.traffic().take();
+        let throttled_ms = self.pool.traffic().take_throttled_ms();
         let stats = &mut self.stats;
         stats.refreshes_total += 1;
         for (reason, count) in errors.0 {
@@ -70,6 +70,7 @@ impl Watcher {
         stats.last_duration_seconds = began.elapsed().as_secs_f64();
         stats.last_requests = requests;
         stats.last_bytes = bytes;
+        stats.throttled_seconds_total += throttled_ms as f64 / 1000.0;
         stats.groups_unreadable = self.state.groups.values().filter(|g| g.forbidden).count() as u64;
         stats.topics_unreadable = self.state.forbidden_topics.len() as u64;
         self.denied.tell(&self.state);
@@ -96,7 +97,7 @@ impl Watcher {
     }
 
     async fn read_all(&mut self, errors: &mut Errors) -> Result<(), ClusterError> {
-        let Self { config, pool, state, .. } = self;
+        let Self { config, pool, state, aside, .. } = self;
         if pool.renew(config).await.is_err() {
             errors.add("certificates", 1);
         }
@@ -107,15 +108,18 @@ impl Watcher {
         let brokers = pool.brokers().len();
         let coordinators = read_listings(&connections, brokers, state, config, errors).await;
         read_groups(&connections, coordinators, state, config, errors).await;
-        let astray = read_ends(&connections, state, errors).await;
-        if !astray.is_empty() && read_metadata(pool, state, config, errors).await.is_ok() {
+        let mut astray = read_ends(&connections, state, errors).await;
+        let mut now_connected = None;
+        if astray > 0 && read_metadata(pool, state, config, errors).await.is_ok() {
             // Leaders have moved: once more, with where they are now.
             let connections = connect(pool, config, errors).await?;
-            let still = read_ends(&connections, state, errors).await;
-            errors.add("leader_moving", still.len());
+            astray = read_ends(&connections, state, errors).await;
+            now_connected = Some(connections);
         }
-        ask_for_unlisted(&connections, state, config, errors).await;
-        look_at_records(&connections, state, config, errors).await;
+        errors.add("leader_moving", astray);
+        let connections = now_connected.as_ref().unwrap_or(&connections);
+        ask_for_unlisted(connections, state, config, errors).await;
+        aside.refresh(pool, connections, state, config, errors).await;
         state.finish(config);
         state.drop_phantoms();
         Ok(())
@@ -129,8 +133,8 @@ async fn read_metadata(
     errors: &mut Errors,
 ) -> Result<(), ClusterError> {
     let mut last = None;
-    // A connection that has died while idle shows only when it is used.
-    for _ in 0..2 {
+    // A connection that has died while idle, or a broker that hangs, shows only when it is used.
+    for _ in 0..METADATA_TRIES {
         let connection = pool.any(config).await?;
         match ask::metadata(&connection).await {
             Ok(metadata) => {
@@ -174,6 +178,9 @@ async fn connect(pool: &mut Pool, config: &Config, errors: &mut Errors) -> Resul
     let mut tried = Vec::new();
     for (id, result) in pool.all(config).await? {
         match result {
+            // It has an answer of ours outstanding for too long: nothing is asked of it until it
+            // has spoken.
+            Ok(connection) if connection.is_stuck() => errors.add("broker_hangs", 1),
             Ok(connection) => {
                 connections.insert(id, connection);
             }
@@ -371,65 +378,4 @@ fn plan_groups(
         }
     }
     requests
-}
-
-/// Reads the ends of every partition that is not fresh; gives those whose leader has moved.
-async fn read_ends(connections: &Connections, state: &mut State, errors: &mut Errors) -> Vec<(String, i32)> {
-    let mut by_leader: BTreeMap<i32, Vec<(String, i32)>> = BTreeMap::new();
-    for (name, topic) in &state.topics {
-        for (&index, partition) in topic.partitions.iter().filter(|(_, p)| !p.fresh) {
-            if let Some(leader) = partition.offsets.leader {
-                by_leader.entry(leader).or_default().push((name.clone(), index));
-            }
-        }
-    }
-    let mut requests = Vec::new();
-    for (leader, partitions) in by_leader {
-        let Some(connection) = connections.get(&leader) else { continue };
-        for chunk in partitions.chunks(PARTITIONS_PER_REQUEST) {
-            let mut wanted: BTreeMap<String, Vec<i32>> = BTreeMap::new();
-            for (topic, index) in chunk {
-                wanted.entry(topic.clone()).or_default().push(*index);
-            }
-            let connection = Arc::clone(connection);
-            requests.push(async move {
-                // Pipelined, and answered in this order: what is stable is never beyond the end
-                // that is read after it.
-                let (start, stable, high) = tokio::join!(
-                    ask::offsets(&connection, End::Start, &wanted),
-                    ask::offsets(&connection, End::Stable, &wanted),
-                    ask::offsets(&connection, End::High, &wanted),
-                );
-                (wanted, start, stable, high, now_ms())
-            });
-        }
-    }
-    let mut astray = Vec::new();
-    for (wanted, start, stable, high, at_ms) in in_flight(REQUESTS_IN_FLIGHT, requests).await {
-        let (start, stable, high) = match (start, stable, high) {
-            (Ok(start), Ok(stable), Ok(high)) => (start, stable, high),
-            (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
-                tracing::warn!(%error, "ends of partitions cannot be read");
-                errors.add(error.reason(), 1);
-                continue;
-            }
-        };
-        for (topic, indexes) in wanted {
-            for index in indexes {
-                let of = |offsets: &ask::Offsets| {
-                    offsets.get(&topic).and_then(|p| p.get(&index)).copied().unwrap_or(Err(-1))
-                };
-                match (of(&start), of(&stable), of(&high)) {
-                    (Ok(start), Ok(stable), Ok(high)) => {
-                        state.apply_ends(&topic, index, Ends { start, stable, high, at_ms });
-                    }
-                    (Err(code), _, _) | (_, Err(code), _) | (_, _, Err(code)) => match code {
-                        3 | 5 | 6 => astray.push((topic.clone(), index)),
-                        code => errors.add(Trouble::Code(code).reason(), 1),
-                    },
-                }
-            }
-        }
-    }
-    astray
 }

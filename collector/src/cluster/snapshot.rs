@@ -30,10 +30,112 @@ pub enum Unknown {
     Uncommitted,
     /// The commit lies beyond the end: the topic was recreated or truncated.
     AheadOfEnd,
+    /// The commit was made in the topic of this name that was there before, and none since.
+    Recreated,
     /// Not allowed, or no answer yet: nothing was ever read.
     Unreadable,
     /// The topic is not there any more.
     TopicGone,
+}
+
+/// Why the ends of a partition are not of the last refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unread {
+    /// It has no leader: it is offline.
+    NoLeader,
+    /// Its leader cannot be reached, or does not answer in time.
+    BrokerAway,
+    /// Its leader has moved, or is not ready yet.
+    LeaderMoving,
+    /// We may not see them.
+    NotAllowed,
+    /// The broker gave another reason, or an answer that makes no sense.
+    Refused,
+}
+
+impl Unread {
+    /// As it stands in labels and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoLeader => "no_leader",
+            Self::BrokerAway => "broker_away",
+            Self::LeaderMoving => "leader_moving",
+            Self::NotAllowed => "not_allowed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What becomes of old records (`cleanup.policy`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CleanupPolicy {
+    /// They go by age or size.
+    Delete,
+    /// The last one of each key stays; what goes leaves gaps in the offsets.
+    Compact,
+    /// Both.
+    CompactDelete,
+    /// They stay for ever.
+    Keep,
+}
+
+impl CleanupPolicy {
+    /// As it stands in labels and JSON; Kafka's own words, `none` for an empty list.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Compact => "compact",
+            Self::CompactDelete => "compact,delete",
+            Self::Keep => "none",
+        }
+    }
+
+    /// May offsets be without a record?
+    pub fn compacts(self) -> bool {
+        matches!(self, Self::Compact | Self::CompactDelete)
+    }
+}
+
+/// A transaction that has kept a partition's last stable offset in place for long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenTransaction {
+    /// The last stable offset: where it begins.
+    pub start_offset: i64,
+    /// Since when it has been open, at the latest: when it was first seen, or by the coordinator's
+    /// or the producer's clock if that is earlier.
+    pub since_ms: i64,
+    /// The producer that has it open; `None` while its leader does not say, or we may not ask.
+    pub producer: Option<OpenProducer>,
+    /// What its coordinator knows; `None` when no coordinator knows of it (then nobody will ever
+    /// end it), or we may not see it.
+    pub coordinator: Option<TransactionCoordinator>,
+}
+
+/// A producer with a transaction open (KIP-664, DescribeProducers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenProducer {
+    /// Producer id.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub producer_epoch: i32,
+    /// The epoch of its coordinator.
+    pub coordinator_epoch: i32,
+    /// Time of its last batch in the partition, by the record's own time.
+    pub last_ms: Option<i64>,
+}
+
+/// A transaction as its coordinator sees it (KIP-664, DescribeTransactions).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionCoordinator {
+    /// Broker id.
+    pub broker: i32,
+    /// The producer's transactional id: chosen by its owner, so never a label.
+    pub transactional_id: String,
+    /// As the broker names it: `Ongoing`, `PrepareAbort`, …
+    pub state: String,
+    /// After which time the coordinator ends it by itself, in milliseconds.
+    pub timeout_ms: i32,
 }
 
 /// The log of one partition.
@@ -45,8 +147,10 @@ pub struct PartitionOffsets {
     pub end: Option<i64>,
     /// Last stable offset.
     pub stable_end: Option<i64>,
-    /// When these were last read.
+    /// When these were last read; 0 when never.
     pub read_at_ms: i64,
+    /// Why they were not read in the last refresh; `None` when they were.
+    pub unread: Option<Unread>,
     /// Broker id of the leader, `None` while there is none (an offline partition).
     pub leader: Option<i32>,
     /// Replicas, and those in sync.
@@ -67,6 +171,47 @@ pub struct TopicSnapshot {
     pub records_total: u64,
     /// Records a second between the last two readings; `None` before there are two.
     pub records_per_second: Option<f64>,
+    /// What becomes of old records; `None` where we may not ask (DESCRIBE_CONFIGS).
+    pub cleanup_policy: Option<CleanupPolicy>,
+    /// Replicas that must be in sync for `acks=all` (`min.insync.replicas`), likewise.
+    pub in_sync_min: Option<u32>,
+    /// Bytes of the leaders' logs, without what is tiered away; `None` where we may not ask
+    /// (DESCRIBE on the cluster), or while a leader has not told.
+    pub size_bytes: Option<u64>,
+    /// Bytes appended a second, over about a minute; `None` unless nothing was removed meanwhile
+    /// that would hide a part of them.
+    pub bytes_per_second: Option<f64>,
+    /// The partition that has got most of what was appended over about the last minute; `None`
+    /// when nothing was, or the topic has but one.
+    pub hottest: Option<Hottest>,
+    /// Transactions that have hung open for long, by partition.
+    pub open_transactions: BTreeMap<i32, OpenTransaction>,
+    /// Records may not be read (no READ): whether a small lag is transaction markers alone is
+    /// not known.
+    pub tail_unknown: bool,
+}
+
+/// The partition with most of a topic's records.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hottest {
+    /// Which one.
+    pub partition: i32,
+    /// Its part of all that was appended, above 0, at most 1.
+    pub share: f64,
+}
+
+impl TopicSnapshot {
+    /// When the ends that were read longest ago were read; `None` when none ever were.
+    pub fn oldest_read_ms(&self) -> Option<i64> {
+        self.partitions.values().map(|p| p.read_at_ms).filter(|ms| *ms > 0).min()
+    }
+
+    /// Partitions with fewer replicas in sync than `acks=all` needs (never more than there are);
+    /// `None` where the configuration is not known.
+    pub fn under_in_sync_min(&self) -> Option<usize> {
+        let min = self.in_sync_min?;
+        Some(self.partitions.values().filter(|p| p.in_sync < min.min(p.replicas)).count())
+    }
 }
 
 /// A group's place in one partition.
@@ -145,6 +290,8 @@ pub struct WatchStats {
     pub groups_unreadable: u64,
     /// Topics that groups read and that may not be described for lack of rights.
     pub topics_unreadable: u64,
+    /// Seconds for which brokers have held us back (KIP-219), in all.
+    pub throttled_seconds_total: f64,
 }
 
 /// The whole cluster.

@@ -7,20 +7,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ask::{Commits, Description, Listed, Metadata, Trouble, code};
-use super::batch::Found;
 use super::config::Config;
-use super::snapshot::{GroupPartition, GroupSnapshot, GroupType, TopicSnapshot, Unknown};
-use super::topic::{Ends, Partition, Probe, Topic};
+use super::snapshot::{GroupPartition, GroupSnapshot, GroupType, TopicSnapshot, Unknown, Unread};
+use super::topic::{Ends, Partition, Topic};
+
+mod aside;
 
 /// Listings in a row that a group must be missing from before it is taken for deleted: while a
 /// coordinator moves, brokers list without its groups and report no error.
 const MISSED_LISTINGS_MAX: u32 = 3;
+/// Metadata in a row that a topic must be missing from: a broker that has just come back may not
+/// have heard of everything yet.
+const MISSED_METADATA_MAX: u32 = 2;
+/// Topics that are gone and remembered, should they come again.
+const GONE_MAX: usize = 10_000;
+
 /// Everything known of one cluster.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) cluster_id: Option<String>,
     pub(crate) topics: BTreeMap<String, Topic>,
     pub(crate) groups: BTreeMap<String, Group>,
+    /// Topics that were here and have gone: their id, and what was counted of them.
+    gone: BTreeMap<String, (Option<u128>, u64)>,
+    /// Logs of partitions seen so far.
+    generations: u64,
+    hangs_after_ms: i64,
     /// Topics that are there but beyond the limit: their groups' partitions are not shown.
     over_limit: BTreeSet<String>,
     /// Topics that groups name and that we may not describe.
@@ -39,6 +51,8 @@ pub(crate) struct Group {
     members: Option<u32>,
     assigned: BTreeMap<String, BTreeSet<i32>>,
     commits: Commits,
+    /// Of these commits, those that were made in a former topic of the same name.
+    former: BTreeMap<String, BTreeMap<i32, i64>>,
     /// When the commits were read; 0 before the first time.
     read_at_ms: i64,
     /// The commits were read in this refresh.
@@ -59,12 +73,41 @@ impl Group {
             members: None,
             assigned: BTreeMap::new(),
             commits: Commits::new(),
+            former: BTreeMap::new(),
             read_at_ms: 0,
             fresh: false,
             missed: 0,
             forbidden: false,
             figures: BTreeMap::new(),
         }
+    }
+}
+
+impl Group {
+    /// Another topic has this name now: what the group has committed was meant for the former.
+    fn leave_former(&mut self, topic: &str) {
+        self.figures.remove(topic);
+        if let Some(commits) = self.commits.get(topic) {
+            let known = commits.iter().filter_map(|(&index, commit)| Some((index, (*commit).ok()?)));
+            self.former.insert(topic.to_owned(), known.collect());
+        }
+    }
+
+    /// A commit that has changed, or gone, is not of the former topic any more. (One that is made
+    /// anew at the very same offset can't be told from it: unknown rather than wrong.)
+    fn forget_former(&mut self) {
+        let commits = &self.commits;
+        self.former.retain(|topic, of_topic| {
+            of_topic.retain(|index, offset| {
+                let now = commits.get(topic).and_then(|p| p.get(index));
+                now.is_some_and(|commit| commit.is_err() || *commit == Ok(*offset))
+            });
+            !of_topic.is_empty()
+        });
+    }
+
+    fn is_former(&self, topic: &str, partition: i32) -> bool {
+        self.former.get(topic).is_some_and(|p| p.contains_key(&partition))
     }
 }
 
@@ -79,6 +122,7 @@ impl State {
 
     /// Takes over brokers' view of the topics. Gives how many topics were left out for the limit.
     pub(crate) fn apply_metadata(&mut self, metadata: Metadata, config: &Config) -> usize {
+        self.hangs_after_ms = i64::try_from(config.transaction_hangs_after.as_millis()).unwrap_or(i64::MAX);
         self.cluster_id = metadata.cluster_id.or(self.cluster_id.take());
         self.over_limit.clear();
         let mut before = std::mem::take(&mut self.topics);
@@ -95,7 +139,25 @@ impl State {
                 self.over_limit.insert(name);
                 continue;
             }
-            self.topics.insert(name, Topic::from_metadata(known, seen));
+            let gone = if known.is_none() { self.gone.remove(&name) } else { None };
+            let back = gone.is_some();
+            let (id, records_total) = gone.unwrap_or_default();
+            let mut topic = known.unwrap_or_else(|| Topic::returned(records_total, id));
+            if topic.apply_metadata(seen, back, &mut self.generations) || back {
+                self.groups.values_mut().for_each(|group| group.leave_former(&name));
+            }
+            self.topics.insert(name, topic);
+        }
+        for (name, mut topic) in before {
+            topic.missed += 1;
+            if topic.missed < MISSED_METADATA_MAX {
+                self.topics.insert(name, topic);
+                continue;
+            }
+            if self.gone.len() >= GONE_MAX {
+                self.gone.pop_first();
+            }
+            self.gone.insert(name, (topic.id, topic.records_total));
         }
         self.over_limit.len()
     }
@@ -109,7 +171,14 @@ impl State {
     /// Takes over the ends of one partition.
     pub(crate) fn apply_ends(&mut self, topic: &str, partition: i32, ends: Ends) {
         if let Some(topic) = self.topics.get_mut(topic) {
-            topic.apply_ends(partition, ends);
+            topic.apply_ends(partition, ends, &mut self.generations);
+        }
+    }
+
+    /// The ends of one partition could not be read: they stay as they were.
+    pub(crate) fn apply_unread(&mut self, topic: &str, partition: i32, why: Unread) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.apply_unread(partition, why);
         }
     }
 
@@ -170,6 +239,7 @@ impl State {
             Ok(commits) => {
                 group.forbidden = false;
                 group.commits = commits;
+                group.forget_former();
                 group.read_at_ms = at_ms;
                 group.fresh = true;
             }
@@ -182,33 +252,6 @@ impl State {
         if let Some(group) = self.groups.get_mut(name) {
             group.read_at_ms = at_ms;
             group.fresh = true;
-        }
-    }
-
-    /// The positions worth a look: where only markers may be left, and where the history of ends
-    /// does not say how old the waiting record is.
-    pub(crate) fn probes(&self) -> BTreeSet<Probe> {
-        let mut probes = BTreeSet::new();
-        for group in self.groups.values().filter(|g| g.fresh) {
-            for (name, commits) in &group.commits {
-                let Some(topic) = self.topics.get(name) else { continue };
-                for (&index, commit) in commits {
-                    let (Ok(committed), Some(partition)) = (commit, topic.partitions.get(&index)) else {
-                        continue;
-                    };
-                    let before = group.figures.get(name).and_then(|p| p.get(&index));
-                    let rests = before.is_none_or(|f| f.committed == Some(*committed));
-                    probes.extend(partition.probe(*committed, rests || topic.transactional, name, index));
-                }
-            }
-        }
-        probes
-    }
-
-    /// Takes over what was found at a position.
-    pub(crate) fn apply_found(&mut self, topic: &str, partition: i32, offset: i64, found: Found) {
-        if let Some(topic) = self.topics.get_mut(topic) {
-            topic.apply_found(partition, offset, found);
         }
     }
 
@@ -249,7 +292,7 @@ impl State {
 
     /// The topics as they are published.
     pub(crate) fn topics_snapshot(&self) -> BTreeMap<String, TopicSnapshot> {
-        self.topics.iter().map(|(name, topic)| (name.clone(), topic.snapshot())).collect()
+        self.topics.iter().map(|(name, topic)| (name.clone(), topic.snapshot(self.hangs_after_ms))).collect()
     }
 
     /// The groups as they are published.
@@ -314,6 +357,19 @@ fn figures(
             let partition = topic.and_then(|t| t.partitions.get(&index));
             let before = group.figures.get(name).and_then(|p| p.get(&index));
             let figure = match (partition, before) {
+                (Some(partition), _) if group.is_former(name, index) => {
+                    let figure = partition.figure(commit, assigned);
+                    GroupPartition {
+                        lag_records: None,
+                        stable_lag_records: None,
+                        lost_records: 0,
+                        lag_seconds: None,
+                        lag_seconds_error: 0.0,
+                        // Beyond the new end it is worse than unknown.
+                        unknown: figure.unknown.or(Some(Unknown::Recreated)),
+                        ..figure
+                    }
+                }
                 // The ends are of an earlier refresh than the commit: the figures stay those of then.
                 (Some(partition), Some(before)) if !partition.fresh => {
                     GroupPartition { assigned, ..before.clone() }

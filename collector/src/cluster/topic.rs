@@ -1,112 +1,124 @@
-//! One topic: its partitions' ends, their history, and what follows for a group that stands there.
+//! One topic: its partitions, what was counted of them, and what it is configured to do.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::ask::MetadataTopic;
+use super::ask::{MetadataTopic, TopicConfig};
 use super::batch::Found;
-use super::history::History;
-use super::lag::{self, Places};
-use super::snapshot::{GroupPartition, PartitionOffsets, TopicSnapshot, Unknown};
+pub(crate) use super::partition::{Ends, Partition, Probe};
+use super::snapshot::{CleanupPolicy, Hottest, TopicSnapshot, Unread};
 
-/// Only a lag this small can be nothing but transaction markers; more of them in a row are
-/// looked for no further.
-const MARKERS_MAX: i64 = 16;
-/// Below this, an uncertainty of when a record was appended is not worth a look at the record.
-const WINDOW_FINE_MS: i64 = 30_000;
+/// Former ids that are remembered: a broker that is behind may still show one of them.
+const FORMER_IDS_MAX: usize = 8;
+/// After a refusal to let records be read, this long none are asked for.
+const UNREADABLE_FOR_MS: i64 = 600_000;
 
 /// A topic, with what its throughput is counted from.
 #[derive(Debug, Default)]
 pub(crate) struct Topic {
-    id: Option<u128>,
+    pub(super) id: Option<u128>,
+    /// Ids that topics of this name had before; an id never comes back.
+    former: Vec<u128>,
     pub(crate) partitions: BTreeMap<i32, Partition>,
-    records_total: u64,
+    pub(super) records_total: u64,
     /// Transactions were seen here: it may end in markers at any time.
     pub(super) transactional: bool,
-}
-
-/// A partition's ends and their history.
-#[derive(Debug, Default)]
-pub(crate) struct Partition {
-    pub(crate) offsets: PartitionOffsets,
-    /// Its ends were read in this refresh.
-    pub(crate) fresh: bool,
-    /// Records are counted from here; `None` until the first reading.
-    counted_to: Option<i64>,
-    records_per_second: Option<f64>,
-    history: History,
-    /// What lies at the positions of groups, as far as it was looked at.
-    found: HashMap<i64, Found>,
-}
-
-/// Ends of one partition, read together: start, last stable, high watermark.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) start: i64,
-    pub(crate) stable: i64,
-    pub(crate) high: i64,
-    pub(crate) at_ms: i64,
-}
-
-/// A position whose record is worth a look, on the leader of its partition.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Probe {
-    pub(crate) leader: i32,
-    pub(crate) topic: String,
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-    /// The record's time is wanted, however large its batch; otherwise only markers are looked
-    /// for, which are small.
-    pub(crate) for_time: bool,
+    /// Metadata in a row without it.
+    pub(super) missed: u32,
+    pub(super) config: Option<TopicConfig>,
+    /// When its configuration may be asked for (again).
+    pub(super) describe_after_ms: i64,
+    /// We may not read records, as of the last try; until when that is believed.
+    unreadable_until_ms: Option<i64>,
 }
 
 impl Topic {
-    pub(super) fn from_metadata(known: Option<Self>, seen: MetadataTopic) -> Self {
-        let mut topic = known.unwrap_or_default();
-        let first_sight = topic.partitions.is_empty();
-        let recreated = matches!((topic.id, seen.id), (Some(was), Some(is)) if was != is);
-        if recreated {
-            topic.partitions.clear();
-            topic.transactional = false;
+    /// A topic that was there before, was gone, and is here again.
+    pub(super) fn returned(records_total: u64, former: Option<u128>) -> Self {
+        Self { records_total, former: former.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Takes over what metadata says of it. `whole`: all its records came under our eyes. Gives
+    /// whether it is another topic of the same name now.
+    pub(super) fn apply_metadata(
+        &mut self,
+        seen: MetadataTopic,
+        whole: bool,
+        next_generation: &mut u64,
+    ) -> bool {
+        self.missed = 0;
+        if seen.id.is_some_and(|id| self.former.contains(&id)) {
+            // A broker that is behind shows the topic of before.
+            return false;
         }
-        topic.id = seen.id.or(topic.id);
+        let first_sight = self.partitions.is_empty() && !whole;
+        let recreated = matches!((self.id, seen.id), (Some(was), Some(is)) if was != is);
+        if recreated {
+            self.former.extend(self.id);
+            if self.former.len() > FORMER_IDS_MAX {
+                self.former.remove(0);
+            }
+            self.partitions.clear();
+            self.transactional = false;
+            self.config = None;
+            self.describe_after_ms = 0;
+            self.unreadable_until_ms = None;
+        }
+        self.id = seen.id.or(self.id);
         if seen.code != 0 && seen.partitions.is_empty() {
             // Its partitions are not known just now: the last known ones stay.
-            return topic;
+            return recreated;
         }
-        topic.partitions.retain(|index, _| seen.partitions.contains_key(index));
+        self.partitions.retain(|index, _| seen.partitions.contains_key(index));
         for (index, place) in seen.partitions {
-            let partition = topic.partitions.entry(index).or_insert_with(|| Partition {
+            let partition = self.partitions.entry(index).or_insert_with(|| {
+                *next_generation += 1;
                 // All of a partition that came into being under our eyes counts.
-                counted_to: (!first_sight).then_some(0),
-                ..Partition::default()
+                Partition::new(*next_generation, (!first_sight).then_some(0))
             });
             partition.offsets.leader = place.leader;
             partition.offsets.replicas = place.replicas;
             partition.offsets.in_sync = place.in_sync;
         }
-        topic
+        recreated
     }
 
     /// Takes over the ends of one partition.
-    pub(super) fn apply_ends(&mut self, index: i32, ends: Ends) {
+    pub(super) fn apply_ends(&mut self, index: i32, ends: Ends, next_generation: &mut u64) {
         let Some(partition) = self.partitions.get_mut(&index) else { return };
-        self.transactional |= ends.stable < ends.high;
-        self.records_total = self.records_total.saturating_add(partition.count(ends));
-        let offsets = &mut partition.offsets;
-        offsets.start = Some(ends.start);
-        offsets.end = Some(ends.high);
-        offsets.stable_end = Some(ends.stable.min(ends.high));
-        offsets.read_at_ms = ends.at_ms;
-        partition.fresh = true;
-        partition.history.record(ends.at_ms, ends.high);
+        if let Some(appended) = partition.apply_ends(ends, next_generation) {
+            self.transactional |= ends.stable < ends.high;
+            self.records_total = self.records_total.saturating_add(appended);
+        }
+    }
+
+    /// The ends of a partition could not be read.
+    pub(super) fn apply_unread(&mut self, index: i32, why: Unread) {
+        if let Some(partition) = self.partitions.get_mut(&index) {
+            partition.offsets.unread = Some(why);
+        }
     }
 
     /// Takes over what was found at a position.
-    pub(super) fn apply_found(&mut self, index: i32, offset: i64, found: Found) {
-        self.transactional |= found.transactional;
-        if let Some(partition) = self.partitions.get_mut(&index) {
+    pub(super) fn apply_found(&mut self, index: i32, generation: u64, offset: i64, found: Found) {
+        if let Some(partition) = self.partitions.get_mut(&index).filter(|p| p.generation == generation) {
+            self.transactional |= found.transactional;
             partition.found.insert(offset, found);
         }
+    }
+
+    /// Records of it may not be read.
+    pub(super) fn apply_unreadable(&mut self, now_ms: i64) {
+        self.unreadable_until_ms = Some(now_ms.saturating_add(UNREADABLE_FOR_MS));
+    }
+
+    /// Is it worth trying to read a record?
+    pub(super) fn readable(&self, now_ms: i64) -> bool {
+        self.unreadable_until_ms.is_none_or(|until_ms| now_ms >= until_ms)
+    }
+
+    /// A record of it could be read after all.
+    pub(super) fn apply_readable(&mut self) {
+        self.unreadable_until_ms = None;
     }
 
     /// Forgets what was found where no group stands any more.
@@ -116,122 +128,50 @@ impl Topic {
         }
     }
 
-    pub(super) fn snapshot(&self) -> TopicSnapshot {
+    pub(super) fn snapshot(&self, hangs_after_ms: i64) -> TopicSnapshot {
         let rates = self.partitions.values().map(|p| p.records_per_second.filter(|_| p.fresh));
+        let sizes: Option<Vec<_>> = self.partitions.values().map(|p| p.size()).collect();
+        let sizes = sizes.filter(|sizes| !sizes.is_empty());
+        // Compaction and tiering remove bytes without a trace in the offsets.
+        let grows_only = self.config.is_some_and(|config| {
+            !config.tiered && matches!(config.cleanup, Some(CleanupPolicy::Delete | CleanupPolicy::Keep))
+        });
+        let growth =
+            |sizes: &Vec<(u64, Option<f64>)>| sizes.iter().map(|(_, rate)| *rate).sum::<Option<f64>>();
         TopicSnapshot {
             id: self.id,
             partitions: self.partitions.iter().map(|(i, p)| (*i, p.offsets)).collect(),
             records_total: self.records_total,
             // Of a part of the partitions the sum would be too low, not approximate.
             records_per_second: if self.partitions.is_empty() { None } else { rates.sum() },
+            cleanup_policy: self.config.and_then(|config| config.cleanup),
+            in_sync_min: self.config.and_then(|config| config.in_sync_min),
+            size_bytes: sizes
+                .as_ref()
+                .map(|sizes| sizes.iter().fold(0, |sum: u64, (bytes, _)| sum.saturating_add(*bytes))),
+            bytes_per_second: sizes.as_ref().filter(|_| grows_only).and_then(growth),
+            hottest: self.hottest(),
+            open_transactions: self
+                .partitions
+                .iter()
+                .filter_map(|(i, p)| Some((*i, p.open_transaction(hangs_after_ms)?)))
+                .collect(),
+            tail_unknown: self.unreadable_until_ms.is_some(),
         }
     }
-}
 
-impl Partition {
-    /// Counts what was appended since the last reading, and how fast.
-    fn count(&mut self, ends: Ends) -> u64 {
-        let before = self.offsets.end.map(|end| (self.offsets.read_at_ms, end));
-        self.records_per_second = before.and_then(|(at_ms, end)| {
-            let seconds = ends.at_ms.saturating_sub(at_ms) as f64 / 1000.0;
-            let appended = ends.high.checked_sub(end)?;
-            (seconds > 0.0 && appended >= 0).then(|| appended as f64 / seconds)
-        });
-        if before.is_some_and(|(_, end)| ends.high < end) {
-            // Truncated, or recreated where brokers give no topic ids: other offsets now.
-            self.history.clear();
-            self.found.clear();
-        }
-        let appended = self.counted_to.and_then(|to| ends.high.checked_sub(to)).unwrap_or(0);
-        self.counted_to = Some(ends.high);
-        u64::try_from(appended).unwrap_or(0)
-    }
-
-    pub(super) fn probe(
-        &self,
-        committed: i64,
-        may_be_marker: bool,
-        topic: &str,
-        index: i32,
-    ) -> Option<Probe> {
-        let offsets = &self.offsets;
-        let (start, end, leader) = (offsets.start?, offsets.end?, offsets.leader?);
-        let position = committed.max(start);
-        let lag = end.checked_sub(position)?;
-        if !self.fresh || lag <= 0 {
+    fn hottest(&self) -> Option<Hottest> {
+        if self.partitions.len() < 2 {
             return None;
         }
-        let found = self.found.get(&position);
-        if found.is_some_and(|f| f.record.is_some()) {
-            return None;
-        }
-        let known_empty = found.and_then(|f| f.empty_until).is_some_and(|until| until >= end);
-        if known_empty {
-            return None;
-        }
-        let for_marker = lag <= MARKERS_MAX && may_be_marker;
-        let window = self.history.window(position);
-        let fine = match (window.width_ms(), window.by) {
-            (Some(width), Some((by_ms, _))) => width <= WINDOW_FINE_MS.max((offsets.read_at_ms - by_ms) / 10),
-            _ => false,
-        };
-        (for_marker || !fine).then(|| Probe {
-            leader,
-            topic: topic.to_owned(),
-            partition: index,
-            offset: position,
-            for_time: !fine,
-        })
-    }
-
-    /// The figures of a commit, or of none.
-    pub(super) fn figure(&self, commit: Option<Result<i64, i16>>, assigned: bool) -> GroupPartition {
-        let offsets = &self.offsets;
-        let mut figure = GroupPartition {
-            committed: commit.and_then(Result::ok),
-            start: offsets.start,
-            end: offsets.end,
-            stable_end: offsets.stable_end,
-            lag_records: None,
-            stable_lag_records: None,
-            lost_records: 0,
-            lag_seconds: None,
-            lag_seconds_error: 0.0,
-            unknown: None,
-            assigned,
-        };
-        let committed = match commit {
-            None => {
-                figure.unknown = Some(Unknown::Uncommitted);
-                return figure;
+        let (mut all, mut most) = (0i64, (0, 0));
+        for (&index, partition) in &self.partitions {
+            let appended = partition.appended_recently().filter(|_| partition.fresh)?;
+            all = all.checked_add(appended)?;
+            if appended > most.1 {
+                most = (index, appended);
             }
-            Some(Err(_)) => {
-                figure.unknown = Some(Unknown::Unreadable);
-                return figure;
-            }
-            Some(Ok(committed)) => committed,
-        };
-        let (Some(start), Some(end)) = (offsets.start, offsets.end) else {
-            figure.unknown = Some(Unknown::Unreadable);
-            return figure;
-        };
-        let mut places = Places { committed, start, end, stable_end: offsets.stable_end, empty_until: None };
-        let position = places.position();
-        let found = self.found.get(&position);
-        places.empty_until = found.and_then(|f| f.empty_until);
-        let lag = places.lag();
-        let window = self.history.window(position);
-        let oldest = found
-            .and_then(|f| f.record.flatten())
-            .and_then(|record| window.confine(record))
-            .or_else(|| window.estimate(position));
-        let seconds = lag::seconds(lag.records, offsets.read_at_ms, oldest);
-        figure.lag_records = lag.records;
-        figure.stable_lag_records = lag.stable_records;
-        figure.lost_records = lag.lost_records;
-        figure.unknown = lag.unknown;
-        figure.lag_seconds = seconds.map(|(age, _)| age);
-        figure.lag_seconds_error = seconds.map_or(0.0, |(_, error)| error);
-        figure
+        }
+        (all > 0).then(|| Hottest { partition: most.0, share: most.1 as f64 / all as f64 })
     }
 }

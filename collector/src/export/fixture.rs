@@ -464,12 +464,14 @@ pub(crate) fn cluster() -> ClusterSnapshot {
                     leader: Some(1),
                     replicas: 3,
                     in_sync: if p == 4 { 2 } else { 3 },
+                    unread: None,
                 };
                 (p, offsets)
             })
             .collect(),
         records_total: end as u64 * 6,
         records_per_second: Some(rate),
+        ..TopicSnapshot::default()
     };
     let group = |state: &str, members: Option<u32>, topics: Vec<(&str, Vec<GroupPartition>)>| GroupSnapshot {
         group_type: GroupType::Classic,
@@ -543,6 +545,7 @@ pub(crate) fn cluster() -> ClusterSnapshot {
             last_bytes: 91_204,
             groups_unreadable: 0,
             topics_unreadable: 0,
+            throttled_seconds_total: 0.0,
         },
     }
 }

@@ -6,7 +6,7 @@ use checks::verdict::Status;
 use serde_json::{Value, json};
 
 use super::{hex, rfc3339};
-use crate::cluster::snapshot::ClusterSnapshot;
+use crate::cluster::snapshot::{ClusterSnapshot, OpenTransaction, TopicSnapshot};
 use crate::state::KnownPosition;
 use crate::view::{
     AgentView, CheckView, Finding, FindingSource, HopView, PipelineView, SloView, TopicView, View,
@@ -40,6 +40,11 @@ fn topic(name: &str, agents: Option<&TopicView>, cluster: &ClusterSnapshot) -> V
         "records_per_second": broker.and_then(|b| b.records_per_second),
         "observed": agents.is_some(),
     });
+    if let (Value::Object(topic), Some(broker)) = (&mut topic, broker)
+        && let Value::Object(log) = log(broker, cluster.taken_at_ms)
+    {
+        topic.extend(log);
+    }
     if let Some(t) = agents {
         let n = &t.totals;
         let count = |status| t.checks.iter().filter(|c| c.verdict.status == status).count();
@@ -81,6 +86,49 @@ fn topic(name: &str, agents: Option<&TopicView>, cluster: &ClusterSnapshot) -> V
         }
     }
     topic
+}
+
+/// What the brokers say of a topic's log.
+fn log(topic: &TopicSnapshot, taken_at_ms: i64) -> Value {
+    let mut unread = serde_json::Map::new();
+    for (id, partition) in &topic.partitions {
+        if let Some(why) = partition.unread {
+            unread.insert(id.to_string(), json!(why));
+        }
+    }
+    let stale_ms = topic.oldest_read_ms().map(|read_ms| taken_at_ms.saturating_sub(read_ms));
+    let leaderless = topic.partitions.values().filter(|p| p.leader.is_none()).count();
+    let under_replicated = topic.partitions.values().filter(|p| p.in_sync < p.replicas).count();
+    json!({
+        "stale_seconds": stale_ms.map(|ms| ms as f64 / 1000.0),
+        "unread_partitions": unread,
+        "leaderless_partitions": leaderless,
+        "under_replicated_partitions": under_replicated,
+        "under_min_isr_partitions": topic.under_in_sync_min(),
+        "cleanup_policy": topic.cleanup_policy.map(|policy| policy.as_str()),
+        "size_bytes": topic.size_bytes,
+        "bytes_per_second": topic.bytes_per_second,
+        "hottest_partition": topic.hottest.map(|h| json!({"partition": h.partition, "share": h.share})),
+        "tail_unknown": topic.tail_unknown,
+        "open_transactions":
+            topic.open_transactions.iter().map(|(id, t)| open_transaction(*id, t)).collect::<Vec<_>>(),
+    })
+}
+
+fn open_transaction(partition: i32, open: &OpenTransaction) -> Value {
+    let (producer, coordinator) = (open.producer.as_ref(), open.coordinator.as_ref());
+    json!({
+        "partition": partition,
+        "start_offset": open.start_offset,
+        "since": rfc3339(open.since_ms),
+        "producer_id": producer.map(|p| p.producer_id),
+        "producer_epoch": producer.map(|p| p.producer_epoch),
+        "last_record": producer.and_then(|p| p.last_ms).and_then(rfc3339),
+        "transactional_id": coordinator.map(|c| &c.transactional_id),
+        "coordinator": coordinator.map(|c| c.broker),
+        "state": coordinator.map(|c| &c.state),
+        "timeout_seconds": coordinator.map(|c| f64::from(c.timeout_ms) / 1000.0),
+    })
 }
 
 fn histogram(h: &Histogram) -> Value {
@@ -276,6 +324,8 @@ mod tests {
             all["topics"].as_array().expect("a list").iter().map(|t| t["topic"].clone()).collect();
         assert_eq!(names, ["audit", "orders", "payments", "shipments"]);
         assert_eq!(all["topics"][0]["observed"], false);
+        assert_eq!(all["topics"][0]["stale_seconds"], 0.0);
+        assert_eq!(all["topics"][0]["size_bytes"], Value::Null, "unknown is null");
         assert_eq!(all["topics"][1]["read"], 1_284_110);
     }
 }

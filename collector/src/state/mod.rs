@@ -26,6 +26,7 @@ mod publish;
 mod tally;
 mod topic;
 mod traces;
+mod transactions;
 mod windows;
 
 #[cfg(test)]
@@ -213,6 +214,7 @@ impl State {
             let told =
                 self.core.groups.look(snapshot, self.config.group_lag_seconds_max, &mut self.core.findings);
             self.told.extend(told);
+            self.told.extend(transactions::look(snapshot, &mut self.core.findings));
         }
         let keep_from_ms = now_ms.saturating_sub(self.config.history_keep_ms);
         self.core.findings.forget(keep_from_ms);

@@ -193,6 +193,7 @@ fn why_text(why: Unknown) -> &'static str {
         Unknown::AheadOfEnd => "ahead of end",
         Unknown::Unreadable => "unreadable",
         Unknown::TopicGone => "topic gone",
+        Unknown::Recreated => "topic recreated",
     }
 }
 

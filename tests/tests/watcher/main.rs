@@ -1,8 +1,11 @@
 //! The cluster watcher against real brokers: every figure against what is known to be true.
 
 mod access;
+mod failing;
 mod figures;
+mod hanging;
 mod moving;
+mod time;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

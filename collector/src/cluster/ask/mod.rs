@@ -2,19 +2,25 @@
 //!
 //! Versions differ here and nowhere above. Codes are Kafka's error codes.
 
+mod configs;
 mod groups;
+mod log_dirs;
 mod topics;
+mod transactions;
 
 use kafka_protocol::protocol::StrBytes;
 
+pub(crate) use configs::{TopicConfig, topic_configs};
 pub(crate) use groups::{
     Commits, Description, Listed, commits, describe, find_coordinators, list_groups, lists_groups,
 };
+pub(crate) use log_dirs::{Sizes, log_sizes};
 #[cfg(test)]
 pub(crate) use topics::MetadataPartition;
 pub(crate) use topics::{
-    End, Metadata, MetadataTopic, Offsets, Position, look, metadata, metadata_of, offsets,
+    End, Metadata, MetadataTopic, Position, look, metadata, metadata_of, offsets, times,
 };
+pub(crate) use transactions::{Coordinated, Producer, open_transactions, producers};
 
 use super::wire::WireError;
 
@@ -23,6 +29,12 @@ pub(crate) mod code {
     pub(crate) const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
     pub(crate) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
     pub(crate) const NOT_COORDINATOR: i16 = 16;
+    pub(crate) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+    pub(crate) const LEADER_NOT_AVAILABLE: i16 = 5;
+    pub(crate) const NOT_LEADER_OR_FOLLOWER: i16 = 6;
+    pub(crate) const FENCED_LEADER_EPOCH: i16 = 74;
+    pub(crate) const UNKNOWN_LEADER_EPOCH: i16 = 75;
+    pub(crate) const OFFSET_NOT_AVAILABLE: i16 = 78;
     pub(crate) const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
     pub(crate) const GROUP_AUTHORIZATION_FAILED: i16 = 30;
     pub(crate) const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
@@ -45,6 +57,22 @@ impl Trouble {
             self,
             Self::Code(
                 code::COORDINATOR_LOAD_IN_PROGRESS | code::COORDINATOR_NOT_AVAILABLE | code::NOT_COORDINATOR
+            )
+        )
+    }
+
+    /// Is the partition led elsewhere by now, or its new leader not ready: what it says of itself
+    /// may hold again in a moment (78: KIP-207)?
+    pub(crate) fn is_leader_moving(&self) -> bool {
+        matches!(
+            self,
+            Self::Code(
+                code::UNKNOWN_TOPIC_OR_PARTITION
+                    | code::LEADER_NOT_AVAILABLE
+                    | code::NOT_LEADER_OR_FOLLOWER
+                    | code::FENCED_LEADER_EPOCH
+                    | code::UNKNOWN_LEADER_EPOCH
+                    | code::OFFSET_NOT_AVAILABLE
             )
         )
     }
@@ -72,7 +100,7 @@ impl Trouble {
             Self::Wire(error) => error.reason(),
             code if code.is_passing() => "coordinator_moving",
             code if code.is_forbidden() => "not_allowed",
-            Self::Code(3 | 5 | 6) => "leader_moving",
+            code if code.is_leader_moving() => "leader_moving",
             Self::Code(_) => "refused",
         }
     }

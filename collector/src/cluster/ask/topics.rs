@@ -95,8 +95,16 @@ pub(crate) enum End {
     High,
 }
 
-/// Offsets, or codes, by topic and partition.
-pub(crate) type Offsets = BTreeMap<String, BTreeMap<i32, Result<i64, i16>>>;
+/// An end of a partition, and the leader epoch that it was read in (KIP-320); −1 where the broker
+/// does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EndOffset {
+    pub(crate) offset: i64,
+    pub(crate) epoch: i32,
+}
+
+/// Ends, or codes, by topic and partition.
+pub(crate) type Offsets = BTreeMap<String, BTreeMap<i32, Result<EndOffset, i16>>>;
 
 /// One end of the partitions that this broker leads.
 pub(crate) async fn offsets(
@@ -110,23 +118,17 @@ pub(crate) async fn offsets(
         End::High => (-1, 0),
     };
     let topics = partitions.iter().map(|(topic, indexes)| {
-        let partitions = indexes.iter().map(|&index| {
-            ListOffsetsPartition::default().with_partition_index(index).with_timestamp(timestamp)
-        });
-        ListOffsetsTopic::default().with_name(TopicName(text(topic))).with_partitions(partitions.collect())
+        let partitions = indexes.iter().map(|&index| (index, timestamp));
+        list_topic(topic, partitions)
     });
-    let request = ListOffsetsRequest::default()
-        .with_replica_id(BrokerId(-1))
-        .with_isolation_level(isolation)
-        .with_topics(topics.collect());
-    let answer = connection.call(&request).await?;
+    let answer = connection.call(&list_request(isolation, topics.collect())).await?;
     let mut offsets = Offsets::new();
     for topic in answer.topics {
         let of_topic = topic.partitions.iter().map(|p| {
             let offset = match (p.error_code, p.offset) {
                 // An end that is negative is none.
                 (0, ..0) => Err(-1),
-                (0, offset) => Ok(offset),
+                (0, offset) => Ok(EndOffset { offset, epoch: p.leader_epoch }),
                 (code, _) => Err(code),
             };
             (p.partition_index, offset)
@@ -134,6 +136,50 @@ pub(crate) async fn offsets(
         offsets.entry(topic.name.to_string()).or_default().extend(of_topic);
     }
     Ok(offsets)
+}
+
+/// The first record at or after a time: its offset and its own time; `None` when there is none.
+pub(crate) type FirstAfter = Option<(i64, i64)>;
+
+/// By partition of a topic, the first record below the high watermark whose time is not before
+/// the one asked for. It needs no right but to describe the topic.
+pub(crate) async fn times(
+    connection: &Connection,
+    wanted: &BTreeMap<(String, i32), i64>,
+) -> Result<BTreeMap<(String, i32), Result<FirstAfter, i16>>, WireError> {
+    let mut topics: BTreeMap<&str, Vec<(i32, i64)>> = BTreeMap::new();
+    for ((topic, index), at_ms) in wanted {
+        // Negative times are questions of another kind.
+        topics.entry(topic).or_default().push((*index, (*at_ms).max(0)));
+    }
+    let topics = topics.into_iter().map(|(topic, partitions)| list_topic(topic, partitions.into_iter()));
+    let answer = connection.call(&list_request(0, topics.collect())).await?;
+    let mut found = BTreeMap::new();
+    for topic in answer.topics {
+        for p in &topic.partitions {
+            let first = match (p.error_code, p.offset) {
+                (0, ..0) => Ok(None),
+                (0, offset) => Ok(Some((offset, p.timestamp))),
+                (code, _) => Err(code),
+            };
+            found.insert((topic.name.to_string(), p.partition_index), first);
+        }
+    }
+    Ok(found)
+}
+
+fn list_topic(topic: &str, partitions: impl Iterator<Item = (i32, i64)>) -> ListOffsetsTopic {
+    let partitions = partitions.map(|(index, timestamp)| {
+        ListOffsetsPartition::default().with_partition_index(index).with_timestamp(timestamp)
+    });
+    ListOffsetsTopic::default().with_name(TopicName(text(topic))).with_partitions(partitions.collect())
+}
+
+fn list_request(isolation: i8, topics: Vec<ListOffsetsTopic>) -> ListOffsetsRequest {
+    ListOffsetsRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_isolation_level(isolation)
+        .with_topics(topics)
 }
 
 /// An offset of a partition of a topic.

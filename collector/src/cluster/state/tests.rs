@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::cluster::ask::{MetadataPartition, MetadataTopic};
+use crate::cluster::batch::Found;
+use crate::cluster::topic::Probe;
 use checks::filter::Filter;
 
 fn metadata(topics: &[(&str, u128, i32)]) -> Metadata {
@@ -18,7 +20,7 @@ fn metadata(topics: &[(&str, u128, i32)]) -> Metadata {
 }
 
 fn ends(start: i64, high: i64, at_ms: i64) -> Ends {
-    Ends { start, stable: high, high, at_ms }
+    Ends { start, stable: high, high, epoch: -1, asked_ms: at_ms, at_ms }
 }
 
 fn listed(group: &str, group_type: GroupType) -> Listed {
@@ -178,6 +180,11 @@ fn a_topic_whose_partitions_are_not_known_just_now_keeps_them() {
     state.apply_metadata(Metadata { topics, ..Metadata::default() }, &config);
     assert_eq!(state.topics_snapshot()["t"].partitions[&0].end, Some(100));
     state.apply_metadata(metadata(&[]), &config);
+    assert_eq!(state.topics_snapshot()["t"].partitions[&0].end, Some(100), "missing once");
+    state.apply_metadata(metadata(&[("t", 7, 1)]), &config);
+    state.apply_metadata(metadata(&[]), &config);
+    assert_eq!(state.topics_snapshot().len(), 1, "the count begins anew");
+    state.apply_metadata(metadata(&[]), &config);
     assert!(state.topics_snapshot().is_empty(), "deleted, it goes");
 }
 
@@ -220,10 +227,11 @@ fn a_look_is_taken_only_where_it_tells_something() {
     let config = Config::default();
     let mut state = seen(&config);
     let places =
-        |state: &State| state.probes().into_iter().map(|p| (p.offset, p.for_time)).collect::<Vec<_>>();
+        |state: &State| state.probes(2000).into_iter().map(|p| (p.offset, p.for_time)).collect::<Vec<_>>();
     assert_eq!(places(&state), [(40, true)], "its age is not known");
+    let probe = |state: &State| -> Probe { state.probes(2000).remove(0) };
     let old = super::super::lag::When { at_ms: 400, error_ms: 0 };
-    state.apply_found("t", 0, 40, Found { record: Some(Some(old)), ..Found::default() });
+    state.apply_found(&probe(&state), Found { record: Some(Some(old)), ..Found::default() });
     assert_eq!(places(&state), [], "it is known now");
     state.finish(&config);
     assert_eq!(state.groups_snapshot()["g"].topics["t"][&0].lag_seconds, Some(0.6));
@@ -233,7 +241,8 @@ fn a_look_is_taken_only_where_it_tells_something() {
     state.apply_commits("g", commits("t", &[(0, 95)]), 2000);
     state.apply_ends("t", 0, ends(0, 100, 2000));
     assert_eq!(places(&state), [(95, true)]);
-    state.apply_found("t", 0, 95, Found { empty_until: Some(100), transactional: true, record: None });
+    let marker = Found { empty_until: Some(100), transactional: true, ..Found::default() };
+    state.apply_found(&probe(&state), marker);
     state.finish(&config);
     assert_eq!(lag(&state), Some(0));
     assert_eq!(places(&state), []);
@@ -243,4 +252,186 @@ fn a_look_is_taken_only_where_it_tells_something() {
     assert_eq!(places(&state), [(95, true)], "there is more behind the marker");
     state.finish(&config);
     assert_eq!(lag(&state), Some(8));
+}
+
+#[test]
+fn a_commit_of_a_former_topic_is_no_lag_until_the_group_commits_anew() {
+    let config = Config::default();
+    let mut state = seen(&config);
+    // Recreated; the new end has passed the old commit already.
+    state.begin();
+    state.apply_metadata(metadata(&[("t", 8, 1)]), &config);
+    state.apply_commits("g", commits("t", &[(0, 40)]), 2000);
+    state.apply_ends("t", 0, ends(0, 90, 2000));
+    state.finish(&config);
+    let figure = |state: &State| state.groups_snapshot()["g"].topics["t"][&0].clone();
+    assert_eq!((figure(&state).lag_records, figure(&state).unknown), (None, Some(Unknown::Recreated)));
+    assert_eq!((figure(&state).committed, figure(&state).lag_seconds), (Some(40), None));
+    assert!(state.probes(2000).is_empty(), "nothing is to be learnt there");
+    state.begin();
+    state.apply_commits("g", commits("t", &[(0, 40)]), 2500);
+    state.apply_ends("t", 0, ends(0, 20, 2500));
+    state.finish(&config);
+    assert_eq!(figure(&state).unknown, Some(Unknown::AheadOfEnd), "which is worse");
+    state.apply_ends("t", 0, ends(0, 90, 2600));
+    // A broker that is behind shows the former topic: left aside.
+    state.apply_metadata(metadata(&[("t", 7, 1)]), &config);
+    assert_eq!(state.topics_snapshot()["t"].id, Some(8));
+    let total = state.topics_snapshot()["t"].records_total;
+    state.begin();
+    state.apply_commits("g", commits("t", &[(0, 60)]), 3000);
+    state.apply_ends("t", 0, ends(0, 100, 3000));
+    state.finish(&config);
+    assert_eq!((figure(&state).lag_records, figure(&state).unknown), (Some(40), None));
+    assert_eq!(state.topics_snapshot()["t"].records_total, total + 10);
+}
+
+#[test]
+fn a_topic_that_was_deleted_and_comes_again_counts_on() {
+    let config = Config::default();
+    let mut state = seen(&config);
+    state.apply_ends("t", 0, ends(0, 130, 2000));
+    for _ in 0..2 {
+        state.apply_metadata(metadata(&[]), &config);
+    }
+    assert!(state.topics_snapshot().is_empty());
+    state.begin();
+    state.apply_metadata(metadata(&[("t", 9, 1)]), &config);
+    state.apply_commits("g", commits("t", &[(0, 40)]), 3000);
+    state.apply_ends("t", 0, ends(0, 5, 3000));
+    state.finish(&config);
+    assert_eq!(state.topics_snapshot()["t"].records_total, 35, "30 before, 5 since");
+    let figure = &state.groups_snapshot()["g"].topics["t"][&0];
+    assert_eq!((figure.lag_records, figure.unknown), (None, Some(Unknown::Recreated)));
+}
+
+#[test]
+fn a_deposed_leader_takes_nothing_back() {
+    let config = Config::default();
+    let mut state = seen(&config);
+    let at = |epoch, high, at_ms| Ends { epoch, ..ends(0, high, at_ms) };
+    state.apply_ends("t", 0, at(5, 120, 2000));
+    state.begin();
+    state.apply_ends("t", 0, at(4, 110, 3000));
+    let topic = &state.topics_snapshot()["t"];
+    assert_eq!((topic.partitions[&0].end, topic.records_total), (Some(120), 20));
+    assert_eq!(topic.partitions[&0].unread, Some(Unread::LeaderMoving));
+    state.apply_ends("t", 0, at(6, 125, 4000));
+    let topic = &state.topics_snapshot()["t"];
+    assert_eq!((topic.partitions[&0].unread, topic.records_total), (None, 25));
+}
+
+#[test]
+fn skew_is_told_of_what_was_appended_and_of_nothing_else() {
+    let config = Config::default();
+    let mut state = State::default();
+    state.apply_metadata(metadata(&[("t", 7, 2), ("one", 8, 1)]), &config);
+    let read = |state: &mut State, first, second, at_ms| {
+        state.apply_ends("t", 0, ends(0, first, at_ms));
+        state.apply_ends("t", 1, ends(0, second, at_ms));
+        state.apply_ends("one", 0, ends(0, first, at_ms));
+        state.topics_snapshot()["t"].hottest.map(|h| (h.partition, h.share))
+    };
+    assert_eq!(read(&mut state, 10, 10, 1000), None);
+    assert_eq!(read(&mut state, 10, 10, 2000), None, "nothing was appended");
+    assert_eq!(read(&mut state, 11, 13, 3000), Some((1, 0.75)));
+    assert_eq!(state.topics_snapshot()["one"].hottest, None);
+    assert_eq!(read(&mut state, 11, 13, 90_000), None, "not of late");
+}
+
+#[test]
+fn bytes_a_second_are_told_only_where_nothing_hides_a_part() {
+    use crate::cluster::ask::TopicConfig;
+    use crate::cluster::snapshot::CleanupPolicy;
+    let config = Config::default();
+    let mut state = State::default();
+    state.apply_metadata(metadata(&[("t", 7, 1)]), &config);
+    let size = |state: &mut State, broker, bytes, at_ms| {
+        state.apply_sizes(broker, &[("t".to_owned(), [(0, bytes)].into())].into(), at_ms);
+    };
+    let told = |state: &State| {
+        let topic = &state.topics_snapshot()["t"];
+        (topic.size_bytes, topic.bytes_per_second)
+    };
+    state.apply_ends("t", 0, ends(0, 10, 1000));
+    size(&mut state, 2, 9999, 1000);
+    assert_eq!(told(&state), (None, None), "a follower's log is not the leader's");
+    size(&mut state, 1, 1000, 2000);
+    state.apply_ends("t", 0, ends(0, 20, 3000));
+    size(&mut state, 1, 3000, 4000);
+    state.apply_ends("t", 0, ends(0, 20, 5000));
+    assert_eq!(told(&state), (Some(3000), None), "it may be compacted, for all we know");
+    let known = TopicConfig { cleanup: Some(CleanupPolicy::Delete), ..TopicConfig::default() };
+    state.apply_config("t", Some(known), 5000);
+    assert_eq!(told(&state), (Some(3000), Some(1000.0)));
+    // Retention takes some, just before the second reading.
+    size(&mut state, 1, 3500, 6000);
+    assert_eq!(told(&state), (Some(3500), Some(1000.0)), "not known yet whether something went");
+    state.apply_ends("t", 0, ends(5, 30, 7000));
+    assert_eq!(told(&state), (Some(3500), None));
+    let compacted =
+        TopicConfig { cleanup: Some(CleanupPolicy::Compact), in_sync_min: Some(2), tiered: false };
+    state.apply_config("t", Some(compacted), 7000);
+    let topic = &state.topics_snapshot()["t"];
+    assert_eq!((topic.cleanup_policy, topic.under_in_sync_min()), (Some(CleanupPolicy::Compact), Some(0)));
+}
+
+#[test]
+fn a_transaction_that_hangs_is_asked_about_and_told() {
+    use crate::cluster::ask::{Coordinated, Producer};
+    let config = Config::default();
+    let mut state = seen(&config);
+    let open = |state: &mut State, stable, at_ms| {
+        state.begin();
+        state.apply_ends("t", 0, Ends { stable, ..ends(0, 120, at_ms) });
+    };
+    open(&mut state, 110, 10_000);
+    assert!(state.hanging(10_000, 10).is_empty(), "transactions take a while");
+    assert!(state.topics_snapshot()["t"].open_transactions.is_empty());
+    open(&mut state, 110, 70_000);
+    assert_eq!(state.hanging(70_000, 10), [(1, vec![("t".to_owned(), 0)])].into());
+    assert!(state.hanging(71_000, 10).is_empty(), "not again so soon");
+    let told = state.topics_snapshot()["t"].open_transactions[&0].clone();
+    assert_eq!((told.start_offset, told.since_ms, told.producer), (110, 10_000, None));
+    let producer = |id, start_offset| Producer {
+        id,
+        epoch: 1,
+        coordinator_epoch: 0,
+        last_ms: Some(9_000),
+        start_offset,
+    };
+    state.apply_producers("t", 0, &[producer(5, 115), producer(6, 110)]);
+    assert_eq!(state.producers_without_coordinator(10), [6].into());
+    let known = Coordinated {
+        transactional_id: "billing".to_owned(),
+        state: "Ongoing".to_owned(),
+        began_ms: Some(8_000),
+        timeout_ms: 900_000,
+    };
+    state.apply_coordinated(2, &[(6, known)].into());
+    assert!(state.producers_without_coordinator(10).is_empty());
+    let told = state.topics_snapshot()["t"].open_transactions[&0].clone();
+    assert_eq!((told.since_ms, told.producer.map(|p| p.producer_id)), (8_000, Some(6)));
+    assert_eq!(told.coordinator.map(|c| (c.broker, c.transactional_id)), Some((2, "billing".to_owned())));
+    open(&mut state, 120, 80_000);
+    assert!(state.topics_snapshot()["t"].open_transactions.is_empty(), "it has ended");
+}
+
+#[test]
+fn where_records_may_not_be_read_only_times_are_looked_for() {
+    let config = Config::default();
+    let mut state = seen(&config);
+    assert!(state.probes(1000)[0].readable);
+    state.apply_access(&BTreeSet::new(), &["t".to_owned()].into(), 1000);
+    assert!(state.topics_snapshot()["t"].tail_unknown);
+    let probe = state.probes(1000).remove(0);
+    assert_eq!((probe.readable, probe.for_time), (false, true));
+    assert!(state.probes(700_000)[0].readable, "rights may be granted later");
+    // A found place of a log that is not there any more is left aside.
+    state.apply_metadata(metadata(&[("t", 8, 1)]), &config);
+    state.apply_ends("t", 0, ends(0, 100, 2000));
+    state.apply_found(&probe, Found { empty_until: Some(100), ..Found::default() });
+    state.apply_commits("g", commits("t", &[(0, 41)]), 2000);
+    state.finish(&config);
+    assert_eq!(lag(&state), Some(59));
 }

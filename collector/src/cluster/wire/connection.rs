@@ -1,11 +1,11 @@
 //! One connection: requests go out as they come, answers find their way by correlation id.
 //!
-//! A request that times out ends the connection: a broker answers in order, so everything behind
-//! the late answer would be late too. Whoever asks next opens a new one.
+//! A request that stays unanswered for the request timeout ends the connection: a broker answers in
+//! order, so everything behind the late answer would be late too. Whoever asks next opens a new one.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::pace::Pace;
 use super::{Settings, Tokens, WireError, sasl, shape, tls};
 use crate::cluster::config::Address;
 
@@ -29,30 +30,28 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// An answer this many times the limit is read and thrown away; a larger one ends the connection.
 const DISCARD_FACTOR: u64 = 4;
 
-/// What was sent and received over all connections, for the watcher's own figures.
-#[derive(Debug, Default)]
-pub(crate) struct Traffic {
-    requests: AtomicU64,
-    bytes_received: AtomicU64,
-}
-
-impl Traffic {
-    /// Requests sent and bytes received since the last call.
-    pub(crate) fn take(&self) -> (u64, u64) {
-        (self.requests.swap(0, Ordering::Relaxed), self.bytes_received.swap(0, Ordering::Relaxed))
-    }
-}
-
 type Answer = Result<Bytes, WireError>;
 
 /// Requests that wait, and why no more can.
 #[derive(Default)]
 struct Pending {
-    waiting: HashMap<i32, (&'static str, oneshot::Sender<Answer>)>,
+    waiting: HashMap<i32, Waiting>,
     closed: Option<String>,
 }
 
+/// A request without its answer yet.
+struct Waiting {
+    what: &'static str,
+    asked: Instant,
+    sender: oneshot::Sender<Answer>,
+}
+
 /// A connection to one broker, ready for requests from any number of tasks.
+///
+/// Whoever asks gives up when nothing has come over the connection for `patience`; the request
+/// stays under way, and until something comes the connection is *stuck*: requests fail at once,
+/// so that one broker that hangs costs a refresh its patience once. A request that stays
+/// unanswered for the request timeout ends the connection.
 pub(crate) struct Connection {
     broker: Arc<str>,
     settings: Arc<Settings>,
@@ -62,7 +61,8 @@ pub(crate) struct Connection {
     pending: Arc<Mutex<Pending>>,
     next_id: AtomicI32,
     reader: AbortHandle,
-    opened: Instant,
+    pace: Arc<Pace>,
+    patience: Duration,
     session_lifetime_ms: AtomicI64,
 }
 
@@ -74,10 +74,14 @@ impl Drop for Connection {
 
 impl Connection {
     /// Connects, agrees on versions and authenticates, all within the connect timeout.
-    pub(super) async fn open(address: &Address, settings: Arc<Settings>) -> Result<Self, WireError> {
+    pub(super) async fn open(
+        address: &Address,
+        settings: Arc<Settings>,
+        patience: Duration,
+    ) -> Result<Self, WireError> {
         let broker: Arc<str> = address.to_string().into();
         let limit = settings.connect_timeout;
-        let opening = Self::open_unbounded(address, Arc::clone(&broker), settings);
+        let opening = Self::open_unbounded(address, Arc::clone(&broker), settings, patience);
         match tokio::time::timeout(limit, opening).await {
             Ok(result) => result,
             Err(_) => Err(timeout(&broker, "the connection", limit)),
@@ -88,6 +92,7 @@ impl Connection {
         address: &Address,
         broker: Arc<str>,
         settings: Arc<Settings>,
+        patience: Duration,
     ) -> Result<Self, WireError> {
         let refused = |error: std::io::Error| WireError::Connect {
             broker: Arc::clone(&broker),
@@ -101,20 +106,24 @@ impl Connection {
         };
         let (read, write) = tokio::io::split(stream);
         let pending = Arc::new(Mutex::new(Pending::default()));
+        let pace = Arc::new(Pace::new());
         let reader = tokio::spawn(read_answers(
             read,
             Arc::clone(&broker),
             Arc::clone(&settings),
             Arc::clone(&pending),
+            Arc::clone(&pace),
         ));
-        let connection = Self {
+        // Until it is open, the connect timeout alone counts.
+        let mut connection = Self {
             broker,
             versions: OnceLock::new(),
             writer: tokio::sync::Mutex::new(write),
             pending,
             next_id: AtomicI32::new(0),
             reader: reader.abort_handle(),
-            opened: Instant::now(),
+            pace,
+            patience: settings.request_timeout,
             session_lifetime_ms: AtomicI64::new(0),
             settings,
         };
@@ -122,6 +131,7 @@ impl Connection {
         if let Some(sasl) = &connection.settings.sasl {
             sasl::authenticate(&connection, sasl).await?;
         }
+        connection.patience = patience;
         Ok(connection)
     }
 
@@ -146,13 +156,27 @@ impl Connection {
     pub(crate) fn is_usable(&self) -> bool {
         let lifetime_ms = self.session_lifetime_ms.load(Ordering::Relaxed);
         let expired = u64::try_from(lifetime_ms)
-            .is_ok_and(|ms| ms > 0 && self.opened.elapsed() > Duration::from_millis(ms / 10 * 8));
+            .is_ok_and(|ms| ms > 0 && self.pace.age() > Duration::from_millis(ms / 10 * 8));
+        // Nobody may be waiting any more who would notice.
+        if self.oldest_request().is_some_and(|asked| asked.elapsed() > self.settings.request_timeout) {
+            self.close("a request went unanswered");
+        }
         !expired && lock(&self.pending).closed.is_none()
     }
 
     /// Who fetches this cluster's tokens, if they are fetched.
     pub(super) fn tokens(&self) -> Option<&Tokens> {
         self.settings.tokens.as_deref()
+    }
+
+    /// Has the broker left a request unanswered, and said nothing else, for too long to wait for
+    /// it? Nothing is asked over this connection until it has spoken again.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.oldest_request().is_some_and(|asked| self.pace.silent_since(asked).elapsed() > self.patience)
+    }
+
+    fn oldest_request(&self) -> Option<Instant> {
+        lock(&self.pending).waiting.values().map(|w| w.asked).min()
     }
 
     pub(super) fn session_lifetime_ms(&self) -> i64 {
@@ -205,19 +229,16 @@ impl Connection {
             .encode(request, version, id)
             .map_err(|error| malformed(format!("our own request does not encode: {error}")))?;
 
-        let limit = self.settings.request_timeout;
-        let mut body = match tokio::time::timeout(limit, self.send(shape.name, id, frame)).await {
-            Ok(answer) => answer?,
-            Err(_) => {
-                self.close("a request went unanswered");
-                return Err(timeout(&self.broker, shape.name, limit));
-            }
-        };
+        self.wait_while_throttled().await;
+        let mut body = self.send(shape.name, id, frame).await?;
         if R::Response::header_version(version) >= 1 {
             let header = shape::tagged_fields_len(&body).map_err(malformed)?;
             body.advance(header);
         }
-        shape::check(shape, version, &body, self.settings.elements_max).map_err(malformed)?;
+        let throttle_ms =
+            shape::check(shape, version, &body, self.settings.elements_max).map_err(malformed)?;
+        let held_back_ms = self.pace.hold_back(throttle_ms);
+        self.settings.traffic.add_throttled_ms(held_back_ms);
         // The walk has made sure of every length; should the decoder panic none the less, then
         // this answer is lost and the watcher lives.
         std::panic::catch_unwind(AssertUnwindSafe(|| R::Response::decode(&mut body, version)))
@@ -241,32 +262,81 @@ impl Connection {
     }
 
     async fn send(&self, what: &'static str, id: i32, frame: Bytes) -> Answer {
+        if self.is_stuck() {
+            return Err(timeout(&self.broker, what, self.patience));
+        }
+        let asked = Instant::now();
         let (sender, receiver) = oneshot::channel();
         {
             let mut pending = lock(&self.pending);
             if let Some(reason) = &pending.closed {
                 return Err(closed(&self.broker, what, reason));
             }
-            pending.waiting.insert(id, (what, sender));
+            pending.waiting.insert(id, Waiting { what, asked, sender });
         }
-        self.settings.traffic.requests.fetch_add(1, Ordering::Relaxed);
-        let written = {
-            let mut writer = self.writer.lock().await;
-            // Closed meanwhile: what was written before may have been cut off.
-            if let Some(reason) = &lock(&self.pending).closed {
-                return Err(closed(&self.broker, what, reason));
+        self.settings.traffic.add_request();
+        let limit = self.settings.request_timeout.min(self.patience);
+        // A request that was written in part cannot be given up without its connection.
+        match tokio::time::timeout(limit, self.write(what, &frame)).await {
+            Ok(written) => written?,
+            Err(_) => {
+                self.close("it takes no more requests");
+                return Err(timeout(&self.broker, what, limit));
             }
-            match writer.write_all(&frame).await {
-                Ok(()) => writer.flush().await,
-                Err(error) => Err(error),
-            }
+        }
+        self.await_answer(what, asked, receiver).await
+    }
+
+    async fn write(&self, what: &'static str, frame: &Bytes) -> Result<(), WireError> {
+        let mut writer = self.writer.lock().await;
+        // Closed meanwhile: what was written before may have been cut off.
+        if let Some(reason) = &lock(&self.pending).closed {
+            return Err(closed(&self.broker, what, reason));
+        }
+        let written = match writer.write_all(frame).await {
+            Ok(()) => writer.flush().await,
+            Err(error) => Err(error),
         };
-        if let Err(error) = written {
+        written.map_err(|error| {
             self.close(&error.to_string());
+            closed(&self.broker, what, &error.to_string())
+        })
+    }
+
+    async fn await_answer(
+        &self,
+        what: &'static str,
+        asked: Instant,
+        mut receiver: oneshot::Receiver<Answer>,
+    ) -> Answer {
+        let limit = self.settings.request_timeout;
+        loop {
+            // A broker that answers others of our requests is at work.
+            let patient_until = self.pace.silent_since(asked) + self.patience;
+            let until = patient_until.min(asked + limit);
+            match tokio::time::timeout_at(until.into(), &mut receiver).await {
+                Ok(Ok(answer)) => return answer,
+                Ok(Err(_)) => return Err(closed(&self.broker, what, "the connection was dropped")),
+                Err(_) if asked.elapsed() >= limit => {
+                    self.close("a request went unanswered");
+                    return Err(timeout(&self.broker, what, limit));
+                }
+                Err(_) if self.pace.silent_since(asked).elapsed() >= self.patience => {
+                    return Err(timeout(&self.broker, what, self.patience));
+                }
+                Err(_) => {}
+            }
         }
-        match receiver.await {
-            Ok(answer) => answer,
-            Err(_) => Err(closed(&self.broker, what, "the connection was dropped")),
+    }
+
+    /// Brokers read no further from a connection that they throttle: what is sent meanwhile would
+    /// only look unanswered.
+    async fn wait_while_throttled(&self) {
+        while let Some(left) = self.pace.held_back_for() {
+            if lock(&self.pending).closed.is_some() {
+                return;
+            }
+            tokio::time::sleep(left).await;
         }
     }
 
@@ -301,7 +371,7 @@ fn fail_all(
         pending.closed.get_or_insert_with(|| reason.to_owned());
         std::mem::take(&mut pending.waiting)
     };
-    for (what, sender) in waiting.into_values() {
+    for Waiting { what, sender, .. } in waiting.into_values() {
         // Whoever does not wait any more does not need the news.
         let _ = sender.send(Err(error(broker, what)));
     }
@@ -313,12 +383,13 @@ async fn read_answers(
     broker: Arc<str>,
     settings: Arc<Settings>,
     pending: Arc<Mutex<Pending>>,
+    pace: Arc<Pace>,
 ) {
     loop {
-        match read_frame(&mut read, &broker, &settings).await {
+        match read_frame(&mut read, &broker, &settings, &pace).await {
             Ok((id, answer)) => {
-                if let Some((_, sender)) = lock(&pending).waiting.remove(&id) {
-                    let _ = sender.send(answer);
+                if let Some(waiting) = lock(&pending).waiting.remove(&id) {
+                    let _ = waiting.sender.send(answer);
                 }
             }
             Err(ReadError::TooLarge(error)) => {
@@ -364,6 +435,7 @@ async fn read_frame(
     read: &mut ReadHalf<Box<dyn Stream>>,
     broker: &Arc<str>,
     settings: &Settings,
+    pace: &Pace,
 ) -> Result<(i32, Answer), ReadError> {
     let mut head = [0u8; 8];
     read.read_exact(&mut head[..4]).await?;
@@ -380,9 +452,10 @@ async fn read_frame(
         return Err(ReadError::TooLarge(too_large()));
     }
     read.read_exact(&mut head[4..]).await?;
+    pace.heard();
     let id = i32::from_be_bytes([head[4], head[5], head[6], head[7]]);
     let rest = length - 4;
-    settings.traffic.bytes_received.fetch_add(length + 4, Ordering::Relaxed);
+    settings.traffic.add_received(length + 4);
     if length > limit {
         let thrown = tokio::io::copy(&mut read.take(rest), &mut tokio::io::sink()).await?;
         if thrown < rest {
@@ -397,6 +470,7 @@ async fn read_frame(
         if limited.read_buf(&mut body).await? == 0 {
             return Err(ReadError::Ended("end of stream".to_owned()));
         }
+        pace.heard();
     }
     Ok((id, Ok(body.freeze())))
 }

@@ -6,6 +6,7 @@
 
 mod connection;
 mod oauth;
+mod pace;
 mod sasl;
 mod shape;
 mod tls;
@@ -13,8 +14,9 @@ mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use connection::{Connection, Traffic};
+pub(crate) use connection::Connection;
 pub(crate) use oauth::Tokens;
+pub(crate) use pace::Traffic;
 pub(crate) use shape::check_assignment;
 pub(crate) use tls::Tls as TlsContext;
 
@@ -151,7 +153,12 @@ pub(crate) struct Settings {
     pub(crate) traffic: Arc<Traffic>,
 }
 
-/// Opens connections in a known state: through TLS and SASL, with the versions agreed.
-pub(crate) async fn open(address: &Address, settings: &Arc<Settings>) -> Result<Arc<Connection>, WireError> {
-    Connection::open(address, Arc::clone(settings)).await.map(Arc::new)
+/// Opens connections in a known state: through TLS and SASL, with the versions agreed. `patience`:
+/// for how long nothing may come before whoever waits gives up ([`Connection`]).
+pub(crate) async fn open(
+    address: &Address,
+    settings: &Arc<Settings>,
+    patience: Duration,
+) -> Result<Arc<Connection>, WireError> {
+    Connection::open(address, Arc::clone(settings), patience).await.map(Arc::new)
 }

@@ -7,10 +7,10 @@ use super::budget::Plan;
 use super::family::Out;
 use super::labels::{
     Cluster, Group, GroupInfo, GroupPartition, GroupTopic, GroupTopicReason, Partition, Reason, Topic,
-    TopicPartition,
+    TopicInfo, TopicPartition, TopicReason,
 };
 use super::table as t;
-use crate::cluster::snapshot::{self, ClusterSnapshot, GroupSnapshot, PartitionOffsets, Unknown};
+use crate::cluster::snapshot::{self, ClusterSnapshot, GroupSnapshot, PartitionOffsets, Unknown, Unread};
 
 pub(super) fn write(
     out: &mut Out<'_>,
@@ -23,7 +23,7 @@ pub(super) fn write(
     groups.partitions(out)?;
     groups.topics(out)?;
     groups.groups(out, now_ms)?;
-    topics(out, cluster, snapshot, plan)?;
+    topics(out, cluster, snapshot, plan, now_ms)?;
     watch(out, cluster, snapshot, now_ms)
 }
 
@@ -138,7 +138,13 @@ fn per_partition(
     sum.into_iter().chain(each.into_iter().flatten())
 }
 
-fn topics(out: &mut Out<'_>, cluster: &str, snapshot: &ClusterSnapshot, plan: &Plan) -> fmt::Result {
+fn topics(
+    out: &mut Out<'_>,
+    cluster: &str,
+    snapshot: &ClusterSnapshot,
+    plan: &Plan,
+    now_ms: i64,
+) -> fmt::Result {
     type Figure = fn(&PartitionOffsets) -> Option<i64>;
     let figures: [(_, Figure); 3] = [
         (&t::PARTITION_START_OFFSET, |p| p.start),
@@ -160,7 +166,41 @@ fn topics(out: &mut Out<'_>, cluster: &str, snapshot: &ClusterSnapshot, plan: &P
         s.partitions.values().filter(|p| what(p)).count()
     };
     out.family(&t::TOPIC_LEADERLESS, each().map(|(l, s)| (l, count(s, |p| p.leader.is_none()))))?;
-    out.family(&t::TOPIC_UNDER_REPLICATED, each().map(|(l, s)| (l, count(s, |p| p.in_sync < p.replicas))))
+    out.family(&t::TOPIC_UNDER_REPLICATED, each().map(|(l, s)| (l, count(s, |p| p.in_sync < p.replicas))))?;
+    out.family(&t::TOPIC_UNDER_MIN_ISR, each().filter_map(|(l, s)| Some((l, s.under_in_sync_min()?))))?;
+    let info = each().filter_map(|(Topic { cluster, topic }, s)| {
+        let cleanup_policy = s.cleanup_policy?.as_str();
+        Some((TopicInfo { cluster, topic, cleanup_policy }, true))
+    });
+    out.family(&t::TOPIC_INFO, info)?;
+    let stale = each().filter_map(|(l, s)| Some((l, age_seconds(now_ms, s.oldest_read_ms()?))));
+    out.family(&t::TOPIC_STALE_SECONDS, stale)?;
+    let unread = each().flat_map(|(Topic { cluster, topic }, s)| {
+        let mut counts = BTreeMap::<Unread, u64>::new();
+        for why in s.partitions.values().filter_map(|p| p.unread) {
+            *counts.entry(why).or_default() += 1;
+        }
+        counts.into_iter().map(move |(why, n)| (TopicReason { cluster, topic, reason: why.as_str() }, n))
+    });
+    out.family(&t::TOPIC_UNREAD_PARTITIONS, unread)?;
+    out.family(&t::TOPIC_RECORDS_RATE, each().filter_map(|(l, s)| Some((l, s.records_per_second?))))?;
+    out.family(&t::TOPIC_HOTTEST_SHARE, each().filter_map(|(l, s)| Some((l, s.hottest?.share))))?;
+    out.family(&t::TOPIC_SIZE_BYTES, each().filter_map(|(l, s)| Some((l, s.size_bytes?))))?;
+    out.family(&t::TOPIC_BYTES_RATE, each().filter_map(|(l, s)| Some((l, s.bytes_per_second?))))?;
+    out.family(&t::TOPIC_TAIL_UNKNOWN, each().filter(|(_, s)| s.tail_unknown).map(|(l, _)| (l, true)))?;
+    let open = snapshot.topics.iter().flat_map(|(topic, s)| {
+        let ages = s.open_transactions.iter().map(|(id, open)| (*id, age_seconds(now_ms, open.since_ms)));
+        let folded = plan.topics_folded.contains(topic);
+        // Ages of several partitions are not added: the oldest stands for all.
+        let oldest = ages.clone().map(|(_, age)| age).reduce(f64::max).filter(|_| folded);
+        let each = ages.filter(move |_| !folded).map(|(id, age)| (Partition::One(id), age));
+        oldest
+            .map(|age| (Partition::All, age))
+            .into_iter()
+            .chain(each)
+            .map(move |(partition, age)| (TopicPartition { cluster, topic, partition }, age))
+    });
+    out.family(&t::PARTITION_OPEN_TRANSACTION, open)
 }
 
 fn watch(out: &mut Out<'_>, cluster: &str, snapshot: &ClusterSnapshot, now_ms: i64) -> fmt::Result {
@@ -179,6 +219,7 @@ fn watch(out: &mut Out<'_>, cluster: &str, snapshot: &ClusterSnapshot, now_ms: i
     out.family(&t::WATCH_DURATION, after_first(stats.last_duration_seconds))?;
     out.family(&t::WATCH_REQUESTS, after_first(stats.last_requests as f64))?;
     out.family(&t::WATCH_RECEIVED, after_first(stats.last_bytes as f64))?;
+    out.family(&t::WATCH_THROTTLED, [(whole, stats.throttled_seconds_total)])?;
     out.family(&t::WATCH_GROUPS_UNREADABLE, after_first(stats.groups_unreadable as f64))?;
     out.family(&t::WATCH_TOPICS_UNREADABLE, after_first(stats.topics_unreadable as f64))
 }
@@ -194,6 +235,7 @@ pub(crate) fn reason(unknown: Unknown) -> &'static str {
         Unknown::AheadOfEnd => "ahead_of_end",
         Unknown::Unreadable => "unreadable",
         Unknown::TopicGone => "topic_gone",
+        Unknown::Recreated => "recreated",
     }
 }
 

@@ -40,6 +40,8 @@ label_sets! {
     Topic { cluster: &'a str, topic: &'a str }
     /// One topic, by reason.
     TopicReason { cluster: &'a str, topic: &'a str, reason: &'a str }
+    /// What a topic is configured to do.
+    TopicInfo { cluster: &'a str, topic: &'a str, cleanup_policy: &'a str }
     /// One topic, by format of its values.
     TopicFormat { cluster: &'a str, topic: &'a str, format: &'a str }
     /// One partition.

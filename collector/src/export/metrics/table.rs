@@ -66,7 +66,7 @@ series! {
         GROUP_TOPIC_LAG_ERROR_SECONDS: Gauge<GroupTopic> "tapline_group_topic_lag_error_seconds"
             "How wrong the lag in seconds may be, either way";
         GROUP_UNKNOWN_PARTITIONS: Gauge<GroupTopicReason> "tapline_group_unknown_partitions"
-            "Partitions whose lag is not known, by reason (uncommitted, ahead_of_end, unreadable, topic_gone); absent where there is none";
+            "Partitions whose lag is not known, by reason (uncommitted, ahead_of_end, recreated, unreadable, topic_gone); absent where there is none";
         GROUP_MEMBERS: Gauge<Group> "tapline_group_members"
             "Members of the group; absent while it can't be described";
         GROUP_STALE_SECONDS: Gauge<Group> "tapline_group_stale_seconds"
@@ -84,6 +84,26 @@ series! {
         TOPIC_LEADERLESS: Gauge<Topic> "tapline_topic_leaderless_partitions" "Partitions without a leader";
         TOPIC_UNDER_REPLICATED: Gauge<Topic> "tapline_topic_under_replicated_partitions"
             "Partitions with fewer replicas in sync than assigned";
+        TOPIC_UNDER_MIN_ISR: Gauge<Topic> "tapline_topic_under_min_isr_partitions"
+            "Partitions with fewer replicas in sync than acks=all needs (min.insync.replicas); absent without DESCRIBE_CONFIGS on the topic";
+        TOPIC_INFO: Info<TopicInfo> "tapline_topic_info"
+            "What becomes of old records (delete, compact, both, none): where they are compacted, lag counts offsets that hold no record any more; absent without DESCRIBE_CONFIGS on the topic";
+        TOPIC_STALE_SECONDS: Gauge<Topic> "tapline_topic_stale_seconds"
+            "Seconds since the ends of the topic's partitions were read, of the partition read longest ago";
+        TOPIC_UNREAD_PARTITIONS: Gauge<TopicReason> "tapline_topic_unread_partitions"
+            "Partitions whose ends the last refresh could not read, by reason (no_leader, broker_away, leader_moving, not_allowed, refused): they keep their last figures; absent where there is none";
+        TOPIC_RECORDS_RATE: Gauge<Topic> "tapline_topic_records_per_second"
+            "Offsets appended a second between the last two readings; absent while a partition is not read";
+        TOPIC_HOTTEST_SHARE: Gauge<Topic> "tapline_topic_hottest_partition_share"
+            "Part of what was appended over about the last minute that went to the partition with most; absent when nothing was, or the topic has one partition";
+        TOPIC_SIZE_BYTES: Gauge<Topic> "tapline_topic_size_bytes"
+            "Bytes of the leaders' logs on their brokers, without replicas and what is tiered away, about once a minute; absent without DESCRIBE on the cluster";
+        TOPIC_BYTES_RATE: Gauge<Topic> "tapline_topic_bytes_per_second"
+            "Bytes by which the leaders' logs grew a second, over about a minute; absent where something was removed meanwhile or may have been (log start moved, compaction, tiering, unknown policy)";
+        TOPIC_TAIL_UNKNOWN: Gauge<Topic> "tapline_topic_tail_unknown"
+            "1 where records may not be read (no READ): a lag of a few may then be transaction markers alone; absent otherwise";
+        PARTITION_OPEN_TRANSACTION: Gauge<TopicPartition> "tapline_partition_open_transaction_seconds"
+            "For how long, at least, the transaction has been open that holds the last stable offset back; only while it does so for long (1 minute)";
         BROKERS: Gauge<Cluster> "tapline_brokers" "Brokers in the last metadata";
     }
     "Records read and examined" {
@@ -190,6 +210,8 @@ series! {
         WATCH_DURATION: Gauge<Cluster> "tapline_watch_refresh_seconds" "Wall time of the last refresh";
         WATCH_REQUESTS: Gauge<Cluster> "tapline_watch_requests" "Requests of the last refresh";
         WATCH_RECEIVED: Gauge<Cluster> "tapline_watch_received_bytes" "Bytes received in the last refresh";
+        WATCH_THROTTLED: Counter<Cluster> "tapline_watch_throttled_seconds_total"
+            "Seconds for which brokers have held the watcher back by their quotas (KIP-219)";
         WATCH_GROUPS_UNREADABLE: Gauge<Cluster> "tapline_watch_unreadable_groups" "Groups that may not be read for lack of rights";
         WATCH_TOPICS_UNREADABLE: Gauge<Cluster> "tapline_watch_unreadable_topics"
             "Topics that groups read and that may not be described for lack of rights";

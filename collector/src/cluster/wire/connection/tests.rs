@@ -68,11 +68,16 @@ async fn broker(batch: usize, behaviour: Behaviour) -> Address {
 }
 
 async fn connect(address: &Address) -> Connection {
+    let limit = Duration::from_millis(300);
+    connect_with(address, limit, limit).await
+}
+
+async fn connect_with(address: &Address, request_timeout: Duration, patience: Duration) -> Connection {
     let config = Config::default();
     let settings = Settings {
         client_id: "test".to_owned(),
         connect_timeout: Duration::from_secs(20),
-        request_timeout: Duration::from_millis(300),
+        request_timeout,
         frame_bytes_max: 1000,
         elements_max: config.limits.elements,
         tls: None,
@@ -80,7 +85,7 @@ async fn connect(address: &Address) -> Connection {
         tokens: None,
         traffic: Arc::default(),
     };
-    Connection::open(address, Arc::new(settings)).await.expect("it opens")
+    Connection::open(address, Arc::new(settings), patience).await.expect("it opens")
 }
 
 async fn list(connection: &Connection) -> Result<ListGroupsResponse, WireError> {
@@ -177,4 +182,52 @@ async fn what_a_broker_does_not_serve_is_not_asked() {
     let error = connection.call(&request).await.expect_err("not served");
     assert!(matches!(error, WireError::Unsupported { what: "ConsumerGroupDescribe", .. }), "{error}");
     assert!(connection.is_usable());
+}
+
+#[tokio::test]
+async fn whoever_waits_gives_up_before_the_connection_does() {
+    // The first request is answered only when the second has come, which is never sent.
+    let address = broker(2, |_| Vec::new()).await;
+    let connection = connect_with(&address, Duration::from_secs(2), Duration::from_millis(200)).await;
+    let error = list(&connection).await.expect_err("silence");
+    assert!(matches!(error, WireError::Timeout { after_ms: 200, .. }), "{error}");
+    assert!(connection.is_usable() && connection.is_stuck());
+    let asked = Instant::now();
+    assert!(matches!(list(&connection).await, Err(WireError::Timeout { .. })));
+    assert!(asked.elapsed() < Duration::from_millis(150), "nothing is asked of a broker that hangs");
+    tokio::time::sleep(Duration::from_millis(2000)).await;
+    assert!(!connection.is_usable(), "in the end it is given up");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_speaks_again_is_asked_again() {
+    let address = broker(1, |requests| {
+        // In place, so that timers go on meanwhile.
+        tokio::task::block_in_place(|| std::thread::sleep(Duration::from_millis(600)));
+        frame(requests[0].0, &encoded(&ListGroupsResponse::default(), 2))
+    })
+    .await;
+    let connection = connect_with(&address, Duration::from_secs(20), Duration::from_millis(200)).await;
+    assert!(matches!(list(&connection).await, Err(WireError::Timeout { .. })));
+    let began = Instant::now();
+    while connection.is_stuck() {
+        assert!(began.elapsed() < Duration::from_secs(10), "the late answer is heard");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(connection.is_usable());
+}
+
+#[tokio::test]
+async fn a_throttled_connection_waits_before_its_next_request() {
+    let address = broker(1, |requests| {
+        let answer = ListGroupsResponse::default().with_throttle_time_ms(400);
+        frame(requests[0].0, &encoded(&answer, 2))
+    })
+    .await;
+    let connection = connect(&address).await;
+    let began = Instant::now();
+    list(&connection).await.expect("an answer");
+    assert_eq!(connection.settings.traffic.take_throttled_ms(), 400);
+    list(&connection).await.expect("another, longer after the first than a request may take");
+    assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
 }

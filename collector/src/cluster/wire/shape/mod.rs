@@ -13,12 +13,14 @@ mod tests;
 use tables::CLASSIC_ASSIGNMENT;
 pub(super) use tables::of;
 
-use Kind::{Array, Bytes, Fixed, Str, Strings, Struct, Values};
+use Kind::{Array, Bytes, Fixed, Str, Strings, Struct, Throttle, Values};
 
 /// What may stand at one place of a message.
 enum Kind {
     /// So many bytes: numbers, booleans, UUIDs.
     Fixed(usize),
+    /// For how long the broker holds this connection back, in milliseconds (KIP-219).
+    Throttle,
     /// A string, nullable or not.
     Str,
     /// Bytes, nullable or not.
@@ -54,25 +56,28 @@ pub(super) struct Shape {
 }
 
 /// Walks the body of an answer; bytes that are left over are nobody's harm (librdkafka's mock
-/// cluster appends some to Metadata).
+/// cluster appends some to Metadata). Gives the throttle time that the answer names, in
+/// milliseconds, as it stands there.
 ///
 /// # Errors
 /// The offset at which the body stops to be what it claims.
-pub(super) fn check(shape: &Shape, version: i16, body: &[u8], elements_max: usize) -> Result<(), String> {
+pub(super) fn check(shape: &Shape, version: i16, body: &[u8], elements_max: usize) -> Result<i32, String> {
     let flexible = version >= shape.flexible;
-    let mut walk = Walk { body, at: 0, version, flexible, elements_left: elements_max };
-    walk.fields(shape.fields).map_err(|why| format!("{why} at byte {} of {}", walk.at, body.len()))
+    let mut walk = Walk { body, at: 0, version, flexible, elements_left: elements_max, throttle_ms: 0 };
+    walk.fields(shape.fields).map_err(|why| format!("{why} at byte {} of {}", walk.at, body.len()))?;
+    Ok(walk.throttle_ms)
 }
 
 /// Walks the assignment of a member of a classic group, without its leading version.
 pub(crate) fn check_assignment(body: &[u8], elements_max: usize) -> Result<(), String> {
-    let mut walk = Walk { body, at: 0, version: 0, flexible: false, elements_left: elements_max };
+    let mut walk =
+        Walk { body, at: 0, version: 0, flexible: false, elements_left: elements_max, throttle_ms: 0 };
     walk.fields(CLASSIC_ASSIGNMENT).map_err(|why| format!("{why} at byte {}", walk.at))
 }
 
 /// Skips the tagged fields of a flexible response header; gives how many bytes they take.
 pub(super) fn tagged_fields_len(body: &[u8]) -> Result<usize, String> {
-    let mut walk = Walk { body, at: 0, version: 0, flexible: true, elements_left: 1024 };
+    let mut walk = Walk { body, at: 0, version: 0, flexible: true, elements_left: 1024, throttle_ms: 0 };
     walk.tagged_fields().map_err(str::to_owned)?;
     Ok(walk.at)
 }
@@ -83,6 +88,7 @@ struct Walk<'a> {
     version: i16,
     flexible: bool,
     elements_left: usize,
+    throttle_ms: i32,
 }
 
 const SHORT: &str = "it ends too early";
@@ -100,6 +106,10 @@ impl Walk<'_> {
     fn kind(&mut self, kind: &Kind) -> Result<(), &'static str> {
         match kind {
             Fixed(size) => self.skip(*size),
+            Throttle => {
+                self.throttle_ms = i32::from_be_bytes(self.take()?);
+                Ok(())
+            }
             Str => {
                 let length = if self.flexible { self.compact_len()? } else { self.short_len()? };
                 self.skip(length.unwrap_or(0))

@@ -2,7 +2,7 @@
 
 use kafka_protocol::messages::ApiKey;
 
-use super::Kind::{self, Array, Bytes, Fixed, Str, Strings, Struct, Values};
+use super::Kind::{self, Array, Bytes, Fixed, Str, Strings, Struct, Throttle, Values};
 use super::{Field, Shape};
 
 const ALWAYS: i16 = i16::MAX;
@@ -40,7 +40,7 @@ static METADATA: Shape = Shape {
     max: 12,
     flexible: 9,
     fields: &[
-        since(3, I32),
+        since(3, Throttle),
         f(Array(&[f(I32), f(Str), f(I32), since(1, Str)])),
         since(2, Str),
         since(1, I32),
@@ -70,7 +70,7 @@ static FIND_COORDINATOR: Shape = Shape {
     max: 4,
     flexible: 3,
     fields: &[
-        since(1, I32),
+        since(1, Throttle),
         between(0, 3, I16),
         between(1, 3, Str),
         between(0, 3, I32),
@@ -85,7 +85,7 @@ static LIST_GROUPS: Shape = Shape {
     min: 0,
     max: 5,
     flexible: 3,
-    fields: &[since(1, I32), f(I16), f(Array(&[f(Str), f(Str), since(4, Str), since(5, Str)]))],
+    fields: &[since(1, Throttle), f(I16), f(Array(&[f(Str), f(Str), since(4, Str), since(5, Str)]))],
 };
 
 static DESCRIBE_GROUPS: Shape = Shape {
@@ -94,7 +94,7 @@ static DESCRIBE_GROUPS: Shape = Shape {
     max: 6,
     flexible: 5,
     fields: &[
-        since(1, I32),
+        since(1, Throttle),
         f(Array(&[
             f(I16),
             since(6, Str),
@@ -116,7 +116,7 @@ static CONSUMER_GROUP_DESCRIBE: Shape = Shape {
     max: 1,
     flexible: 0,
     fields: &[
-        f(I32),
+        f(Throttle),
         f(Array(&[
             f(I16),
             f(Str),
@@ -149,7 +149,7 @@ static SHARE_GROUP_DESCRIBE: Shape = Shape {
     max: 1,
     flexible: 0,
     fields: &[
-        f(I32),
+        f(Throttle),
         f(Array(&[
             f(I16),
             f(Str),
@@ -171,7 +171,7 @@ static OFFSET_FETCH: Shape = Shape {
     max: 9,
     flexible: 6,
     fields: &[
-        since(3, I32),
+        since(3, Throttle),
         between(0, 7, Array(&[f(Str), f(Array(&[f(I32), f(I64), since(5, I32), f(Str), f(I16)]))])),
         between(2, 7, I16),
         since(
@@ -191,7 +191,10 @@ static LIST_OFFSETS: Shape = Shape {
     min: 2,
     max: 7,
     flexible: 6,
-    fields: &[since(2, I32), f(Array(&[f(Str), f(Array(&[f(I32), f(I16), f(I64), f(I64), since(4, I32)]))]))],
+    fields: &[
+        since(2, Throttle),
+        f(Array(&[f(Str), f(Array(&[f(I32), f(I16), f(I64), f(I64), since(4, I32)]))])),
+    ],
 };
 
 static FETCH: Shape = Shape {
@@ -201,7 +204,7 @@ static FETCH: Shape = Shape {
     max: 12,
     flexible: 12,
     fields: &[
-        since(1, I32),
+        since(1, Throttle),
         since(7, I16),
         since(7, I32),
         f(Array(&[
@@ -216,6 +219,92 @@ static FETCH: Shape = Shape {
                 since(11, I32),
                 f(Bytes),
             ])),
+        ])),
+    ],
+};
+
+static DESCRIBE_CONFIGS: Shape = Shape {
+    name: "DescribeConfigs",
+    min: 1,
+    max: 4,
+    flexible: 4,
+    fields: &[
+        f(Throttle),
+        f(Array(&[
+            f(I16),
+            f(Str),
+            f(I8),
+            f(Str),
+            f(Array(&[
+                f(Str),
+                f(Str),
+                f(I8),
+                f(I8),
+                f(I8),
+                f(Array(&[f(Str), f(Str), f(I8)])),
+                since(3, I8),
+                since(3, Str),
+            ])),
+        ])),
+    ],
+};
+
+static DESCRIBE_LOG_DIRS: Shape = Shape {
+    name: "DescribeLogDirs",
+    min: 1,
+    max: 4,
+    flexible: 2,
+    fields: &[
+        f(Throttle),
+        since(3, I16),
+        f(Array(&[
+            f(I16),
+            f(Str),
+            f(Array(&[f(Str), f(Array(&[f(I32), f(I64), f(I64), f(I8)]))])),
+            since(4, I64),
+            since(4, I64),
+        ])),
+    ],
+};
+
+static DESCRIBE_PRODUCERS: Shape = Shape {
+    name: "DescribeProducers",
+    min: 0,
+    max: 0,
+    flexible: 0,
+    fields: &[
+        f(Throttle),
+        f(Array(&[
+            f(Str),
+            f(Array(&[f(I32), f(I16), f(Str), f(Array(&[f(I64), f(I32), f(I32), f(I64), f(I32), f(I64)]))])),
+        ])),
+    ],
+};
+
+static LIST_TRANSACTIONS: Shape = Shape {
+    name: "ListTransactions",
+    min: 0,
+    max: 1,
+    flexible: 0,
+    fields: &[f(Throttle), f(I16), f(Strings), f(Array(&[f(Str), f(I64), f(Str)]))],
+};
+
+static DESCRIBE_TRANSACTIONS: Shape = Shape {
+    name: "DescribeTransactions",
+    min: 0,
+    max: 0,
+    flexible: 0,
+    fields: &[
+        f(Throttle),
+        f(Array(&[
+            f(I16),
+            f(Str),
+            f(Str),
+            f(I32),
+            f(I64),
+            f(I64),
+            f(I16),
+            f(Array(&[f(Str), f(Values(4))])),
         ])),
     ],
 };
@@ -253,6 +342,11 @@ pub(in crate::cluster::wire) fn of(key: i16) -> Option<&'static Shape> {
         ApiKey::OffsetFetch => &OFFSET_FETCH,
         ApiKey::ListOffsets => &LIST_OFFSETS,
         ApiKey::Fetch => &FETCH,
+        ApiKey::DescribeConfigs => &DESCRIBE_CONFIGS,
+        ApiKey::DescribeLogDirs => &DESCRIBE_LOG_DIRS,
+        ApiKey::DescribeProducers => &DESCRIBE_PRODUCERS,
+        ApiKey::ListTransactions => &LIST_TRANSACTIONS,
+        ApiKey::DescribeTransactions => &DESCRIBE_TRANSACTIONS,
         ApiKey::SaslHandshake => &SASL_HANDSHAKE,
         ApiKey::SaslAuthenticate => &SASL_AUTHENTICATE,
         _ => return None,

@@ -15,10 +15,12 @@ fn text(s: &'static str) -> StrBytes {
 /// A message with something in every array, for every version that we ask for.
 fn full_answers() -> Vec<(i16, i16, BytesMut)> {
     use kafka_protocol::messages::{
-        consumer_group_describe_response as kip848, describe_groups_response as classic,
+        consumer_group_describe_response as kip848, describe_configs_response as configs,
+        describe_groups_response as classic, describe_log_dirs_response as log_dirs,
+        describe_producers_response as producers, describe_transactions_response as transactions,
         fetch_response as fetch, find_coordinator_response as coordinator, list_groups_response as list,
-        list_offsets_response as offsets, metadata_response as metadata, offset_fetch_response as commits,
-        share_group_describe_response as share,
+        list_offsets_response as offsets, list_transactions_response as open, metadata_response as metadata,
+        offset_fetch_response as commits, share_group_describe_response as share,
     };
     let mut all = Vec::new();
     let mut put = |key: ApiKey, encode: &dyn Fn(i16) -> BytesMut| {
@@ -125,6 +127,55 @@ fn full_answers() -> Vec<(i16, i16, BytesMut)> {
         let topic = fetch::FetchableTopicResponse::default().with_partitions(vec![partition]);
         encoded(&FetchResponse::default().with_responses(vec![topic; 2]), v)
     });
+    put(ApiKey::DescribeConfigs, &|v| {
+        let synonym = configs::DescribeConfigsSynonym::default().with_name(text("log.cleanup.policy"));
+        let config = configs::DescribeConfigsResourceResult::default()
+            .with_name(text("cleanup.policy"))
+            .with_value(Some(text("compact")))
+            .with_synonyms(vec![synonym; 2]);
+        let topic = configs::DescribeConfigsResult::default()
+            .with_resource_name(text("orders"))
+            .with_configs(vec![config; 2]);
+        encoded(&DescribeConfigsResponse::default().with_results(vec![topic; 2]), v)
+    });
+    put(ApiKey::DescribeLogDirs, &|v| {
+        let partition = log_dirs::DescribeLogDirsPartition::default().with_partition_size(7);
+        let topic = log_dirs::DescribeLogDirsTopic::default()
+            .with_name(TopicName(text("orders")))
+            .with_partitions(vec![partition; 2]);
+        let folder = log_dirs::DescribeLogDirsResult::default()
+            .with_log_dir(text("/data"))
+            .with_topics(vec![topic; 2]);
+        encoded(&DescribeLogDirsResponse::default().with_results(vec![folder; 2]), v)
+    });
+    put(ApiKey::DescribeProducers, &|v| {
+        let partition = producers::PartitionResponse::default()
+            .with_active_producers(vec![producers::ProducerState::default(); 2]);
+        let topic = producers::TopicResponse::default()
+            .with_name(TopicName(text("orders")))
+            .with_partitions(vec![partition; 2]);
+        encoded(&DescribeProducersResponse::default().with_topics(vec![topic; 2]), v)
+    });
+    put(ApiKey::ListTransactions, &|v| {
+        let one = open::TransactionState::default()
+            .with_transactional_id(TransactionalId(text("t")))
+            .with_transaction_state(text("Ongoing"));
+        encoded(
+            &ListTransactionsResponse::default()
+                .with_unknown_state_filters(vec![text("odd"); 2])
+                .with_transaction_states(vec![one; 2]),
+            v,
+        )
+    });
+    put(ApiKey::DescribeTransactions, &|v| {
+        let topic = transactions::TopicData::default()
+            .with_topic(TopicName(text("orders")))
+            .with_partitions(vec![0, 1]);
+        let one = transactions::TransactionState::default()
+            .with_transactional_id(TransactionalId(text("t")))
+            .with_topics(vec![topic; 2]);
+        encoded(&DescribeTransactionsResponse::default().with_transaction_states(vec![one; 2]), v)
+    });
     put(ApiKey::SaslHandshake, &|v| {
         encoded(&SaslHandshakeResponse::default().with_mechanisms(vec![text("PLAIN"); 2]), v)
     });
@@ -142,6 +193,7 @@ fn every_version_of_every_answer_walks_to_its_last_byte() {
             version,
             flexible: version >= shape.flexible,
             elements_left: ELEMENTS,
+            throttle_ms: 0,
         };
         walk.fields(shape.fields).unwrap_or_else(|why| panic!("{} v{version}: {why}", shape.name));
         assert_eq!(walk.at, body.len(), "{} v{version}", shape.name);
@@ -153,6 +205,22 @@ fn every_version_of_every_answer_walks_to_its_last_byte() {
             );
         }
     }
+}
+
+#[test]
+fn the_throttle_time_of_an_answer_is_told() {
+    let mut told = 0;
+    for (key, version, mut body) in full_answers() {
+        let shape = of(key).expect("a shape");
+        let named = shape.fields.first().filter(|f| matches!(f.kind, Throttle) && f.since <= version);
+        if named.is_some() {
+            body[..4].copy_from_slice(&1234i32.to_be_bytes());
+            told += 1;
+        }
+        let expected = if named.is_some() { 1234 } else { 0 };
+        assert_eq!(check(shape, version, &body, ELEMENTS), Ok(expected), "{} v{version}", shape.name);
+    }
+    assert!(told > 30, "{told}");
 }
 
 #[test]
@@ -194,6 +262,11 @@ fn decode(key: i16, version: i16, mut body: bytes::Bytes) {
         OffsetFetch => OffsetFetchResponse,
         ListOffsets => ListOffsetsResponse,
         Fetch => FetchResponse,
+        DescribeConfigs => DescribeConfigsResponse,
+        DescribeLogDirs => DescribeLogDirsResponse,
+        DescribeProducers => DescribeProducersResponse,
+        ListTransactions => ListTransactionsResponse,
+        DescribeTransactions => DescribeTransactionsResponse,
         SaslHandshake => SaslHandshakeResponse,
         SaslAuthenticate => SaslAuthenticateResponse,
     }
