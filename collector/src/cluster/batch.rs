@@ -164,7 +164,8 @@ mod tests {
             body.extend(zigzag(record.len() as i64));
             body.extend(record);
         }
-        let max_ms = records.iter().map(|(_, delta_ms)| first_ms + delta_ms).max().unwrap_or(first_ms);
+        let max_ms =
+            records.iter().map(|(_, delta_ms)| first_ms.saturating_add(*delta_ms)).max().unwrap_or(first_ms);
         bytes((base, last_delta, records.len() as i32, attributes), (first_ms, max_ms), &body)
     }
 

@@ -18,7 +18,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use books::{Partition, Place};
 use load::{Control, Reader};
-use observer::Observer;
+use observer::{Observer, SETTLING};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// How many partitions each topic has.
@@ -236,8 +236,10 @@ async fn nothing_wrong_is_shown_while_brokers_come_and_go() -> Result<()> {
             whole(&kafka).await.with_context(|| format!("after {blow:?}"))?;
             observer.calm();
             blows += 1;
-            // Long enough that some scrapes are judged by what holds in quiet times.
-            tokio::time::sleep(Duration::from_secs(8)).await;
+            // Now and then so long that all must have settled, and is judged by what holds in quiet times.
+            let rest =
+                if blows % 3 == 0 { SETTLING + Duration::from_secs(8) } else { Duration::from_secs(8) };
+            tokio::time::sleep(rest).await;
         }
         anyhow::Ok((blows, began.elapsed()))
     };

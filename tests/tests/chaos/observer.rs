@@ -13,7 +13,7 @@ use crate::books::{Books, Partition, Place};
 const QUIET_AGE: Duration = Duration::from_secs(6);
 /// So long after the cluster is whole again things may still be settling: one request that waited for a broker that
 /// hung, and a new connection.
-const SETTLING: Duration = Duration::from_secs(25);
+pub(crate) const SETTLING: Duration = Duration::from_secs(25);
 
 /// Series that must never vanish, and what they are.
 const LASTING: [&str; 7] = [
@@ -195,10 +195,13 @@ impl Observer {
         Ok(((end_low - commit_high).max(0), end_high - commit_low))
     }
 
-    /// A commit that is older than its group's age says is a lie about the age.
+    /// A commit that is older than the ages say, its group's and its topic's, is a lie about them. (Where the ends can't
+    /// be read, the commit shown is the one that they were last compared with.)
     fn not_older_than_it_says(&self, metrics: &Metrics, sample: &Sample, before: Instant) -> Result<()> {
         let group = [("group", sample.labels["group"].as_str())];
+        let topic = [("topic", sample.labels["topic"].as_str())];
         let age = metrics.one("tapline_group_stale_seconds", &group)?;
+        let age = age.max(metrics.sum("tapline_topic_stale_seconds", &topic).unwrap_or(3600.0));
         // The scrape itself, and clocks in milliseconds.
         let read = before - Duration::from_secs_f64(age.max(0.0)) - Duration::from_millis(1500);
         let place = place(sample).context("a place")?;
