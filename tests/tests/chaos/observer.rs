@@ -201,7 +201,7 @@ impl Observer {
         let group = [("group", sample.labels["group"].as_str())];
         let topic = [("topic", sample.labels["topic"].as_str())];
         let age = metrics.one("tapline_group_stale_seconds", &group)?;
-        let age = age.max(metrics.sum("tapline_topic_stale_seconds", &topic).unwrap_or(3600.0));
+        let age = age.max(metrics.one("tapline_topic_stale_seconds", &topic)?);
         // The scrape itself, and clocks in milliseconds.
         let read = before - Duration::from_secs_f64(age.max(0.0)) - Duration::from_millis(1500);
         let place = place(sample).context("a place")?;
