@@ -36,7 +36,11 @@ async fn broker() -> Result<&'static Kafka> {
     static BROKER: OnceCell<Kafka> = OnceCell::const_new();
     let properties = [("log.cleaner.backoff.ms", "200"), ("offsets.retention.check.interval.ms", "500")];
     let properties = properties.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    BROKER.get_or_try_init(|| Kafka::start(KafkaOptions { nodes: 1, properties: properties.into() })).await
+    BROKER
+        .get_or_try_init(|| {
+            Kafka::start(KafkaOptions { nodes: 1, properties: properties.into(), ..KafkaOptions::default() })
+        })
+        .await
 }
 
 fn now_ms() -> Result<i64> {

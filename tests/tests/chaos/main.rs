@@ -97,7 +97,9 @@ async fn cluster() -> Result<Kafka> {
         ("leader.imbalance.per.broker.percentage", "0"),
     ];
     let properties = properties.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let kafka = Kafka::start(KafkaOptions { nodes: 3, properties: properties.into() }).await?;
+    let kafka =
+        Kafka::start(KafkaOptions { nodes: 3, properties: properties.into(), ..KafkaOptions::default() })
+            .await?;
     for (topic, partitions) in TOPICS {
         lab::clients::create_replicated_topic(&kafka.bootstrap(), topic, partitions, 3, &[]).await?;
     }

@@ -54,6 +54,7 @@ fn cluster() -> ClusterSnapshot {
         leader,
         replicas: 3,
         in_sync,
+        unread: None,
     };
     let topic = |partitions: Vec<PartitionOffsets>| TopicSnapshot {
         partitions: (0..).zip(partitions).collect(),
@@ -272,6 +273,7 @@ fn whole(groups: usize, topics: usize, partitions: i32) -> ClusterSnapshot {
         leader: Some(1),
         replicas: 1,
         in_sync: 1,
+        unread: None,
     };
     let topic = TopicSnapshot {
         partitions: (0..partitions).map(|p| (p, offsets)).collect(),
