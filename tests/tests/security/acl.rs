@@ -129,7 +129,6 @@ async fn the_documented_rights_suffice_and_each_is_missed() -> Result<()> {
         grant(&kafka, &one_topic, &["some-topics"], "--cluster"),
         grant(&kafka, exact, &["exact"], ""),
     )?;
-    // Nothing in this version needs them; the commands are true none the less.
     tokio::try_join!(grant(&kafka, configs, &["exact"], ""), grant(&kafka, transactions, &["exact"], ""),)?;
     tokio::try_join!(grant(&kafka, agent, &["run"], ""), grant(&kafka, agent, &["run-no-topic"], "--topic"))?;
     grant(&kafka, agent, &["run-no-group"], "--group").await?;
