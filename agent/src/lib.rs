@@ -7,6 +7,7 @@
 pub mod config;
 mod decode;
 pub mod pane;
+pub mod range;
 mod remote;
 pub mod sample;
 pub mod send;

@@ -375,7 +375,7 @@ impl Worker {
 
 /// The headers of a message. The client panics on names that are not UTF-8, which a producer is
 /// free to send: then none can be looked at.
-fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Vec<Header<'a>> {
+pub(crate) fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Vec<Header<'a>> {
     let all = || {
         let headers = message.headers()?;
         Some(headers.iter().map(|header| Header { name: header.key, value: header.value }).collect())

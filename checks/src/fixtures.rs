@@ -13,13 +13,12 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::examine::{Decoded, ExamineError, Examiner};
-use crate::judge;
+use crate::examine::ExamineError;
 use crate::limits::Limits;
+use crate::offline::{self, Piece};
 use crate::record::{Header, RecordView, Timestamp};
 use crate::report::PaneSummary;
-use crate::rules::{CheckFile, CheckSet, Fixture, Rule, TopicRules, TopicSelector, ValueFormat};
-use crate::tape::{Tape, json};
+use crate::rules::{CheckFile, CheckSet, Fixture, Rule, TopicRules, TopicSelector};
 use crate::verdict::{Status, Verdict};
 
 /// When the window of every test begins, but for rounding it down to a whole window:
@@ -129,14 +128,15 @@ fn verdicts(file: &CheckFile, fixture: &Fixture, limits: &Limits) -> Vec<(String
         Ok(summary) => summary,
         // Loading has compiled everything: only a limit could still be in the way.
         Err(error) => {
-            let verdict = |rule: &Arc<Rule>| (rule.id.clone(), unusable(&error, from_ms, to_ms));
+            let verdict = |rule: &Arc<Rule>| {
+                let verdict = Verdict::without(Status::Error, error.to_string());
+                (rule.id.clone(), Verdict { from_ms, to_ms, ..verdict })
+            };
             return rules.rules.iter().map(verdict).collect();
         }
     };
-    let last_record_ms = (summary.read > 0).then_some(summary.last_record_ms);
-    let window = judge::Window { from_ms, to_ms, summary: &summary };
-    let context = judge::Context { now_ms: to_ms, last_record_ms, history: &[], sample: rules.sample };
-    rules.rules.iter().map(|rule| (rule.id.clone(), judge::judge(rule, &window, &context))).collect()
+    let judged = offline::judge(&rules, &summary, (from_ms, to_ms), Some(to_ms));
+    judged.checks.into_iter().map(|(rule, verdict)| (rule.id.clone(), verdict)).collect()
 }
 
 /// The records of a test as one pane.
@@ -146,9 +146,7 @@ fn examine(
     from_ms: i64,
     limits: &Limits,
 ) -> Result<PaneSummary, ExamineError> {
-    let mut examiner = Examiner::new(Arc::clone(rules), limits)?;
-    let mut pane = examiner.accumulator();
-    let mut tape = Tape::default();
+    let mut piece = Piece::new(rules, limits)?;
     let mut offset = 0;
     for given in &fixture.given {
         let headers: Vec<Header<'_>> = given
@@ -167,39 +165,10 @@ fn examine(
                 headers: &headers,
             };
             offset += 1;
-            pane.read(&record, from_ms + given.at_ms, false);
-            let decoded = match (record.value, rules.decode.value) {
-                (None, _) => Decoded::Tombstone,
-                (_, format @ (ValueFormat::Text | ValueFormat::Bytes)) => {
-                    Decoded::NotDecoded { format: format.as_str() }
-                }
-                // A file's text is UTF-8, so what is not meant as JSON is text.
-                (Some(value), ValueFormat::Auto) if !json::is_meant(value) => {
-                    Decoded::NotDecoded { format: ValueFormat::Text.as_str() }
-                }
-                (Some(value), _) => match json::decode(value, examiner.shape_mut(), &mut tape, limits) {
-                    Ok(document) => Decoded::Document(document),
-                    Err(failure) => Decoded::Failed(failure),
-                },
-            };
-            examiner.examine(&record, decoded, None, &mut pane);
+            piece.take_json(&record, from_ms + given.at_ms);
         }
     }
-    Ok(examiner.summary(&pane))
-}
-
-fn unusable(error: &ExamineError, from_ms: i64, to_ms: i64) -> Verdict {
-    Verdict {
-        status: Status::Error,
-        value: None,
-        interval: None,
-        failed: None,
-        checked: None,
-        message: error.to_string(),
-        examples: Vec::new(),
-        from_ms,
-        to_ms,
-    }
+    Ok(piece.summary())
 }
 
 fn compare(file: &CheckFile, fixture: &Fixture, verdicts: &[(String, Verdict)]) -> TestRun {

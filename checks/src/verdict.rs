@@ -54,3 +54,20 @@ pub struct Verdict {
     /// End of the window, ms, exclusive.
     pub to_ms: i64,
 }
+
+impl Verdict {
+    /// A verdict that no figure goes with.
+    pub fn without(status: Status, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            value: None,
+            interval: None,
+            failed: None,
+            checked: None,
+            message: message.into(),
+            examples: Vec::new(),
+            from_ms: 0,
+            to_ms: 0,
+        }
+    }
+}

@@ -48,10 +48,38 @@ pub(crate) enum Command {
     Lag(LagArgs),
     /// Are check files sound? Offline
     #[command(after_help = "Example:\n  tapline lint ./checks\n\nExit code 1 when something is wrong.")]
-    Lint(FilesArgs),
+    Lint(LintArgs),
     /// Do the tests in check files hold? Offline
-    #[command(after_help = "Example:\n  tapline test ./checks\n\nExit code 1 when a test fails.")]
-    Test(FilesArgs),
+    #[command(
+        after_help = "Examples:\n  tapline test ./checks\n  tapline test ./checks --junit report.xml\n\n\
+                      Exit code 1 when a test fails."
+    )]
+    Test(TestArgs),
+    /// Judge a bounded piece of records by check files: a gate for CI, Airflow or Temporal
+    #[command(after_help = "Examples:\n  \
+                      tapline check checks/orders.yaml --data orders.jsonl\n  \
+                      zcat orders.jsonl.gz | tapline check checks/ --topic orders --data - --json\n  \
+                      tapline check checks/orders.yaml --topic orders --from -1h --brokers localhost:9092\n\n\
+                      All records are judged as one window, whatever `window` says, and all are examined.\n\n\
+                      Exit codes: 0 all that could be judged passes, 1 a check fails or the data ends in the\n\
+                      middle of a record, 2 nothing could be judged (usage, files, connection, no records).")]
+    Check(crate::commands::check::CheckArgs),
+    /// What the values of every field are like: of JSON lines, or of a range of a topic
+    #[command(after_help = "Examples:\n  tapline profile --data orders.jsonl\n  \
+                      tapline profile --topic orders --from -10m --brokers localhost:9092\n  \
+                      tapline profile --data orders.jsonl --json --sketches > monday.json")]
+    Profile(crate::commands::profile::ProfileArgs),
+    /// Suggest a check file, with fixtures, from JSON lines or from a range of a topic
+    #[command(after_help = "Examples:\n  tapline init --data orders.jsonl > checks/orders.yaml\n  \
+                      tapline init --topic orders --from -1h --brokers localhost:9092 > checks/orders.yaml\n\n\
+                      What was seen stands before each check; texts in fixtures are masked.")]
+    Init(crate::commands::init::InitArgs),
+    /// The JSON Schema of check files, or of the configuration, for editors
+    #[command(after_help = "Examples:\n  tapline schema > tapline-checks.schema.json\n  \
+                      tapline schema config > tapline.schema.json\n\n\
+                      In a check file, for editors with the YAML language server:\n  \
+                      # yaml-language-server: $schema=tapline-checks.schema.json")]
+    Schema(crate::commands::schema::SchemaArgs),
     /// Write shell completions to stdout
     #[command(after_help = "Example:\n  tapline completions bash > /etc/bash_completion.d/tapline")]
     Completions {
@@ -61,7 +89,7 @@ pub(crate) enum Command {
 }
 
 /// How to reach the cluster.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct ConnectArgs {
     /// Kafka brokers: host:port, separated by commas
     #[arg(long, short = 'b', value_name = "HOST:PORT")]
@@ -153,13 +181,26 @@ pub(crate) struct LagArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct FilesArgs {
+pub(crate) struct LintArgs {
     /// Check files, or folders of them
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Check files, or folders of them
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write JUnit XML to this file too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {

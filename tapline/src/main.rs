@@ -40,6 +40,10 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Lag(args) => commands::lag::run(&args),
         Command::Lint(args) => commands::lint_files(&args),
         Command::Test(args) => commands::test_files(&args),
+        Command::Check(args) => commands::check::run(&args),
+        Command::Profile(args) => commands::profile::run(&args),
+        Command::Init(args) => commands::init::run(&args),
+        Command::Schema(args) => commands::schema::run(&args),
         Command::Completions { shell } => commands::completions(shell),
     }
 }

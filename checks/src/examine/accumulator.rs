@@ -89,6 +89,16 @@ impl Accumulator {
         count_reason(&mut self.seen.header_notes, reason, 1);
     }
 
+    /// Records read.
+    pub fn records(&self) -> u64 {
+        self.seen.read
+    }
+
+    /// Values that could not be decoded.
+    pub fn decode_failed(&self) -> u64 {
+        self.decode_failed
+    }
+
     /// Memory held, in bytes, to within a tenth: a walk over the fields.
     pub fn approximate_bytes(&self) -> usize {
         let examples =

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{DistinctEstimate, RELATIVE_ERROR};
 use crate::merge::total;
-use crate::report::{FieldSummary, PaneSummary};
+use crate::report::{FieldSummary, HASH_VERSION, PaneSummary};
 
 /// Top values shown a field.
 const TOP_SHOWN: usize = 10;
@@ -25,6 +25,18 @@ pub struct ProfileJson<'a> {
     pub fields: Vec<FieldJson<'a>>,
     /// Values beyond the limits on fields.
     pub folded_values: u64,
+    /// What distributions are compared by; absent unless asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sketches: Option<SketchesJson<'a>>,
+}
+
+/// The summary itself. Its insides are no contract: only that `tapline diff` reads what the same
+/// version of the hash wrote.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct SketchesJson<'a> {
+    pub hash_version: u32,
+    pub fields: &'a [FieldSummary],
 }
 
 /// One field of it.
@@ -121,6 +133,15 @@ pub fn profile<'a>(source: &'a str, summary: &'a PaneSummary) -> ProfileJson<'a>
         decode_failures: summary.decode_failures.iter().map(|r| (r.reason.as_str(), r.count)).collect(),
         fields: listed.map(field).collect(),
         folded_values: summary.folded_values,
+        sketches: None,
+    }
+}
+
+/// The same with the sketches.
+pub fn with_sketches<'a>(profile: ProfileJson<'a>, summary: &'a PaneSummary) -> ProfileJson<'a> {
+    ProfileJson {
+        sketches: Some(SketchesJson { hash_version: HASH_VERSION, fields: &summary.fields }),
+        ..profile
     }
 }
 

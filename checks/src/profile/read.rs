@@ -101,6 +101,30 @@ impl NumericSummary {
         (collapsed != Some(bin.index)).then(|| (sign * value_of(bin.index)).clamp(self.min, self.max))
     }
 
+    /// How many numbers lie in each of `cells` equal steps from the 1% to the 99% quantile; those
+    /// beyond are left out. Each count is as exact as a bin is wide (1%). `None` where the ends are not
+    /// known or are one.
+    pub fn histogram(&self, cells: usize) -> Option<Vec<u64>> {
+        let (low, high) = (self.quantile(0.01)?, self.quantile(0.99)?);
+        let step = (high - low) / cells as f64;
+        if step <= 0.0 || !step.is_finite() {
+            return None;
+        }
+        let mut counts = vec![0u64; cells];
+        let mut add = |value: f64, count: u64| {
+            if (low..=high).contains(&value)
+                && let Some(cell) = counts.get_mut((((value - low) / step) as usize).min(cells - 1))
+            {
+                *cell = cell.saturating_add(count);
+            }
+        };
+        let zero = 0.0f64.clamp(self.min, self.max);
+        self.negative.iter().for_each(|b| add((-value_of(b.index)).clamp(self.min, self.max), b.count));
+        add(zero, self.zeros);
+        self.positive.iter().for_each(|b| add(value_of(b.index).clamp(self.min, self.max), b.count));
+        Some(counts)
+    }
+
     /// Standard deviation (of the population); `None` without numbers or where the squares exceed
     /// what a double holds.
     pub fn stddev(&self) -> Option<f64> {

@@ -5,14 +5,15 @@ use serde_json::Value;
 use super::{ValidValues, ValueType, unbuilt};
 use crate::yaml::{Map, Node, Reader, quoted, to_json};
 
-const KEYS: [&str; 8] = ["min", "max", "validValues", "pattern", "minLength", "maxLength", "type", "format"];
+pub(super) const KEYS: [&str; 8] =
+    ["min", "max", "validValues", "pattern", "minLength", "maxLength", "type", "format"];
 
 /// Values a list may allow.
 const VALUES_MAX: usize = 10_000;
 /// What a pattern may take in memory once compiled, in bytes.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
-const TYPES: [(&str, ValueType); 6] = [
+pub(super) const TYPES: [(&str, ValueType); 6] = [
     ("integer", ValueType::Integer),
     ("number", ValueType::Number),
     ("string", ValueType::String),

@@ -4,7 +4,7 @@ use super::{Threshold, Unit};
 use crate::yaml::{Map, Node, Reader, parse_duration_ms, quoted};
 
 /// The operators, by the Open Data Contract Standard.
-pub(super) const OPERATORS: [&str; 8] = [
+pub(crate) const OPERATORS: [&str; 8] = [
     "mustBe",
     "mustNotBe",
     "mustBeGreaterThan",

@@ -4,7 +4,7 @@ use super::bound::{self, OPERATORS};
 use super::{Baseline, FieldPath, Metric, Origin, Rule, Severity, Threshold, Unit, arguments, expr, unbuilt};
 use crate::yaml::{Map, Node, Reader, nearest, quoted};
 
-const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 12] = [
     "id",
     "metric",
     "field",
@@ -67,6 +67,10 @@ impl Kind {
         matches!(self, Self::Missing | Self::Null | Self::Invalid | Self::Duplicate | Self::Drift)
     }
 
+    fn takes_arguments(self) -> bool {
+        matches!(self, Self::Invalid)
+    }
+
     /// Has failed records among checked ones.
     fn is_ratio(self) -> bool {
         !matches!(self, Self::RowCount | Self::Freshness | Self::Drift)
@@ -80,6 +84,44 @@ impl Kind {
             _ => &[("rows", Unit::Rows), ("percent", Unit::Percent)],
         }
     }
+}
+
+/// A key that a check may have, as the language writes it.
+pub(crate) fn known_key(name: &str) -> Option<&'static str> {
+    KEYS.iter().chain(&OPERATORS).find(|key| **key == name).copied()
+}
+
+/// What a check of a metric may say, for the schema that editors read.
+pub(super) struct MetricShape {
+    pub(super) name: &'static str,
+    pub(super) takes_field: bool,
+    pub(super) needs_field: bool,
+    pub(super) takes_expr: bool,
+    pub(super) takes_arguments: bool,
+    pub(super) needs_arguments: bool,
+    pub(super) takes_baseline: bool,
+    pub(super) needs_baseline: bool,
+    pub(super) takes_min_records: bool,
+    pub(super) is_bad_when_high: bool,
+    /// The first one is meant where none is written.
+    pub(super) units: &'static [(&'static str, Unit)],
+}
+
+/// All metrics.
+pub(super) fn shapes() -> impl Iterator<Item = MetricShape> {
+    METRICS.into_iter().map(|(name, kind)| MetricShape {
+        name,
+        takes_field: kind.takes_field(),
+        needs_field: kind.takes_field(),
+        takes_expr: kind == Kind::FailedRows,
+        takes_arguments: kind.takes_arguments(),
+        needs_arguments: kind == Kind::Invalid,
+        takes_baseline: matches!(kind, Kind::Drift | Kind::RowCount),
+        needs_baseline: kind == Kind::Drift,
+        takes_min_records: !matches!(kind, Kind::RowCount | Kind::Freshness),
+        is_bad_when_high: matches!(kind, Kind::Freshness | Kind::Drift),
+        units: kind.units(),
+    })
 }
 
 /// What the rest of a file needs to know of a check, even of one that is wrong in places.
@@ -179,7 +221,7 @@ fn read_metric(map: &Map<'_, '_, '_>, kind: Kind) -> Option<Metric> {
     };
     refuse("field", kind.takes_field());
     refuse("expr", kind == Kind::FailedRows);
-    refuse("arguments", kind == Kind::Invalid);
+    refuse("arguments", kind.takes_arguments());
     let need = |key: &str, help: &str| {
         let node = map.get(key);
         if node.is_none() && !map.misspelt(key) {

@@ -11,7 +11,7 @@ use super::{
 use crate::limits::Limits;
 use crate::yaml::{self, Diagnostics, Map, Node, Reader, Span, quoted};
 
-const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 13] = [
     "version",
     "topic",
     "topics",
@@ -81,8 +81,18 @@ impl CheckFile {
             Ok(node) => node,
             Err(error) => return (None, error.in_file(path).into()),
         };
+        Self::of_tree(path, text, &node, loader)
+    }
+
+    /// The same of a tree whose places are places of `text`.
+    pub(crate) fn of_tree(
+        path: &Path,
+        text: &str,
+        node: &Node,
+        loader: &Loader<'_>,
+    ) -> (Option<Self>, Diagnostics) {
         let reader = Reader::new(path, text);
-        let file = resolve(&reader, &node, loader);
+        let file = resolve(&reader, node, loader);
         let found = reader.into_diagnostics();
         (file.filter(|_| found.errors() == 0), found)
     }
@@ -142,6 +152,7 @@ fn resolve(reader: &Reader<'_>, node: &Node, loader: &Loader<'_>) -> Option<Chec
         rules,
         slos,
         tests,
+        is_contract: false,
     })
 }
 

@@ -7,7 +7,10 @@ use crate::yaml::{Content, Entry, Map, Node, Reader, quoted, show_duration_ms, t
 /// Records that a fixture may give, repetitions included.
 const RECORDS_MAX: u64 = 100_000;
 
-const STATUSES: [(&str, Status); 4] =
+pub(super) const KEYS: [&str; 3] = ["name", "given", "expect"];
+pub(super) const RECORD_KEYS: [&str; 6] = ["value", "raw", "key", "headers", "at", "repeat"];
+
+pub(super) const STATUSES: [(&str, Status); 4] =
     [("pass", Status::Pass), ("fail", Status::Fail), ("unknown", Status::Unknown), ("error", Status::Error)];
 
 /// Reads one test; what is wrong has been said.
@@ -18,7 +21,7 @@ pub(super) fn read(
     window_ms: i64,
 ) -> Option<Fixture> {
     let before = reader.errors();
-    let map = reader.map(node, &["name", "given", "expect"])?;
+    let map = reader.map(node, &KEYS)?;
     let name = map.required_str("name").unwrap_or_default();
     let items = map.required("given").and_then(|node| reader.list(node)).unwrap_or_default();
     let given: Vec<_> = items.iter().filter_map(|item| record(reader, item, window_ms)).collect();
@@ -34,7 +37,7 @@ pub(super) fn read(
 }
 
 fn record(reader: &Reader<'_>, node: &Node, window_ms: i64) -> Option<FixtureRecord> {
-    let map = reader.map(node, &["value", "raw", "key", "headers", "at", "repeat"])?;
+    let map = reader.map(node, &RECORD_KEYS)?;
     let value = match (map.get("value"), map.get("raw")) {
         (Some(_), Some(_)) => {
             let help = "`value` is turned into JSON, `raw` is taken as it is";

@@ -11,6 +11,19 @@ use super::{
 use crate::schema::Schema;
 use crate::yaml::{Map, Node, quoted};
 
+pub(super) const DECODE_KEYS: [&str; 3] = ["value", "key", "schema"];
+pub(super) const SCHEMA_KEYS: [&str; 2] = ["registry", "file"];
+pub(super) const WINDOW_KEYS: [&str; 2] = ["size", "allowed_lateness"];
+pub(super) const SAMPLE_KEYS: [&str; 3] = ["read", "examine", "at_most"];
+
+pub(super) const FORMATS: [(&str, ValueFormat); 5] = [
+    ("auto", ValueFormat::Auto),
+    ("json", ValueFormat::Json),
+    ("avro", ValueFormat::Avro),
+    ("text", ValueFormat::Text),
+    ("bytes", ValueFormat::Bytes),
+];
+
 /// Topics that a list may name.
 const TOPICS_MAX: usize = 10_000;
 /// Length of a topic's name (Kafka's own bound).
@@ -90,7 +103,7 @@ fn pattern(file: &Map<'_, '_, '_>, node: &Node) -> Option<TopicSelector> {
 /// `decode:`.
 pub(super) fn decode(file: &Map<'_, '_, '_>, loader: &Loader<'_>) -> Decode {
     let reader = file.reader();
-    let Some(map) = file.opt_map("decode", &["value", "key", "schema"]) else { return Decode::default() };
+    let Some(map) = file.opt_map("decode", &DECODE_KEYS) else { return Decode::default() };
     let scalar = |key: &str| map.get(key).and_then(Node::as_scalar).map(|scalar| scalar.text.as_str());
     let value = match scalar("value") {
         Some(format @ ("protobuf" | "cloudevents" | "debezium")) => {
@@ -102,25 +115,15 @@ pub(super) fn decode(file: &Map<'_, '_, '_>, loader: &Loader<'_>) -> Decode {
             );
             None
         }
-        _ => map.opt_choice(
-            "value",
-            &[
-                ("auto", ValueFormat::Auto),
-                ("json", ValueFormat::Json),
-                ("avro", ValueFormat::Avro),
-                ("text", ValueFormat::Text),
-                ("bytes", ValueFormat::Bytes),
-            ],
-        ),
+        _ => map.opt_choice("value", &FORMATS),
     };
     if let Some(key) = map.get("key").filter(|_| scalar("key") != Some("string")) {
         let what = "a key other than `string`";
         unbuilt(reader, key.span, what, "leave it out: keys are read as text");
     }
     let value = value.unwrap_or_default();
-    let schema = map
-        .opt_map("schema", &["registry", "file"])
-        .map_or(SchemaSource::None, |schema| read_schema(&schema, loader));
+    let schema =
+        map.opt_map("schema", &SCHEMA_KEYS).map_or(SchemaSource::None, |schema| read_schema(&schema, loader));
     if schema != SchemaSource::None && matches!(value, ValueFormat::Text | ValueFormat::Bytes) {
         let help = "leave the schema out, or decode the value";
         reader.error_help(map.key_span("schema"), "values that are not looked into have no schema", help);
@@ -192,7 +195,7 @@ fn schema_file(path: &Path, loader: &Loader<'_>) -> Result<SchemaFile, (String, 
 /// `window:`.
 pub(super) fn window(file: &Map<'_, '_, '_>) -> Window {
     let default = Window::default();
-    let Some(map) = file.opt_map("window", &["size", "allowed_lateness"]) else { return default };
+    let Some(map) = file.opt_map("window", &WINDOW_KEYS) else { return default };
     let size_ms = map.opt_duration_ms_in("size", 1_000..=7 * DAY_MS).unwrap_or(default.size_ms);
     let pane_ms = PANE_MS.min(size_ms);
     if let Some(node) = map.get("size").filter(|_| size_ms % pane_ms != 0) {
@@ -208,7 +211,7 @@ pub(super) fn window(file: &Map<'_, '_, '_>) -> Window {
 pub(super) fn sample(file: &Map<'_, '_, '_>) -> Sample {
     let default = Sample::default();
     let reader = file.reader();
-    let Some(map) = file.opt_map("sample", &["read", "examine", "at_most"]) else { return default };
+    let Some(map) = file.opt_map("sample", &SAMPLE_KEYS) else { return default };
     let scalar = |key: &str| map.get(key).and_then(Node::as_scalar).map(|scalar| scalar.text.as_str());
     match (scalar("read"), map.get("read")) {
         (Some("blocks"), Some(node)) => unbuilt(reader, node.span, "`read: blocks`", "write `read: all`"),

@@ -12,6 +12,7 @@ mod arguments;
 mod bound;
 mod check;
 mod discover;
+mod editor;
 mod expr;
 mod file;
 mod fixture;
@@ -22,6 +23,9 @@ mod set;
 mod slo;
 pub mod types;
 
+pub(crate) use bound::OPERATORS;
+pub(crate) use check::known_key as check_key;
+pub use editor::{CHECKS_ID, DIALECT, checks_schema};
 pub use file::Loader;
 pub use path::PathError;
 pub use set::{Clash, Inspection, LoadError, inspect};

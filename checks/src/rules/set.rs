@@ -2,13 +2,14 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::discover::{DEPTH_MAX, FILES_MAX, find};
 use super::{CheckFile, CheckSet, Loader, Origin, TopicRules, TopicSelector, hash};
 use crate::limits::Limits;
-use crate::yaml::{Diagnostic, Diagnostics, read_text};
+use crate::odcs;
+use crate::yaml::{self, Diagnostic, Diagnostics, read_text};
 
 /// Why check files could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -82,9 +83,9 @@ pub fn inspect(paths: &[PathBuf], limits: &Limits) -> Result<Inspection, LoadErr
     for path in &paths {
         match read_text(path, limits) {
             Ok(text) => {
-                let (file, diagnostics) = CheckFile::inspect(path, &text, &loader);
+                let (some, diagnostics) = inspect_text(path, &text, &loader);
                 found.extend(diagnostics);
-                files.extend(file.map(|file| (Arc::new(file), text)));
+                files.extend(some.into_iter().map(|file| (Arc::new(file), text.clone())));
             }
             Err(error) => found.push(error),
         }
@@ -92,6 +93,18 @@ pub fn inspect(paths: &[PathBuf], limits: &Limits) -> Result<Inspection, LoadErr
     clashes_of_names(&files, &mut found);
     let set = (found.errors() == 0).then(|| CheckSet::of(files.into_iter().map(|(file, _)| file).collect()));
     Ok(Inspection { paths, set, found })
+}
+
+/// What one file says: a check file, or a data contract, which may be about several topics.
+fn inspect_text(path: &Path, text: &str, loader: &Loader<'_>) -> (Vec<CheckFile>, Diagnostics) {
+    if odcs::may_be_contract(text)
+        && let Ok(node) = yaml::parse(text, loader.limits)
+        && odcs::is_contract(&node)
+    {
+        return odcs::inspect(path, text, &node, loader);
+    }
+    let (file, found) = CheckFile::inspect(path, text, loader);
+    (file.into_iter().collect(), found)
 }
 
 impl CheckSet {
@@ -146,7 +159,7 @@ impl CheckFile {
 }
 
 fn merged(topic: &str, files: &[&CheckFile]) -> TopicRules {
-    let head = files.iter().min_by_key(|file| file.topics.exactness());
+    let head = files.iter().min_by_key(|file| (file.is_contract, file.topics.exactness()));
     let mut rules = TopicRules {
         topic: topic.to_owned(),
         decode: head.map(|file| file.decode.clone()).unwrap_or_default(),

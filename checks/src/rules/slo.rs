@@ -3,13 +3,15 @@
 use super::{Origin, Slo, check};
 use crate::yaml::{Node, Reader, nearest, parse_percent, quoted};
 
+pub(super) const KEYS: [&str; 4] = ["id", "good", "objective", "over"];
+
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Reads one service level; what is wrong has been said.
 pub(super) fn read(reader: &Reader<'_>, node: &Node, checks: &[check::Read]) -> Option<Slo> {
     let before = reader.errors();
-    let map = reader.map(node, &["id", "good", "objective", "over"])?;
+    let map = reader.map(node, &KEYS)?;
     let id = map.required("id").and_then(|node| check::read_id(reader, node));
     let good = map.required("good").and_then(|node| read_good(reader, node, checks));
     let objective = map.required("objective").and_then(|node| read_objective(reader, node));

@@ -35,6 +35,8 @@ pub struct CheckFile {
     pub slos: Vec<Arc<Slo>>,
     /// The file's own tests.
     pub tests: Vec<Fixture>,
+    /// Read from a data contract, which says nothing of windows and samples: a check file does.
+    pub is_contract: bool,
 }
 
 /// Everything that applies to one topic, merged from the files that select it. Rules of several
@@ -493,6 +495,9 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rows, Self::Percent, Self::Seconds, Self::Score];
+
     /// Its name in files and JSON.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -49,6 +49,7 @@ pub(crate) fn checks(rules: Vec<Rule>, slos: Vec<Slo>) -> Arc<CheckSet> {
         rules: rules.into_iter().map(Arc::new).collect(),
         slos: slos.into_iter().map(Arc::new).collect(),
         tests: Vec::new(),
+        is_contract: false,
     };
     Arc::new(CheckSet::of(vec![Arc::new(file)]))
 }

@@ -7,14 +7,7 @@ use checks::limits::Limits;
 use checks::rules::{Inspection, LoadError, inspect};
 use serde_json::{Value, json};
 
-/// What `tapline lint` was asked.
-#[derive(Clone, Debug)]
-pub(crate) struct LintArgs {
-    /// Files and folders.
-    pub(crate) paths: Vec<PathBuf>,
-    /// Print JSON (docs/checks.md, "Output for programs") instead of text.
-    pub(crate) json: bool,
-}
+use crate::cli::LintArgs;
 
 /// Why a command on check files could not run.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +21,9 @@ pub(crate) enum CommandError {
     /// The output cannot be written.
     #[error(transparent)]
     Output(#[from] std::io::Error),
+    /// The report file cannot be written.
+    #[error("{0:#}")]
+    Report(anyhow::Error),
 }
 
 /// Looks at the files and writes what is wrong with them; `false` when there is an error in one.

@@ -1,10 +1,16 @@
 //! The subcommands, one file each, and the manners they share.
 
 pub(crate) mod agent;
+pub(crate) mod check;
 pub(crate) mod collector;
+pub(crate) mod init;
+mod junit;
 pub(crate) mod lag;
 mod lint;
+pub(crate) mod profile;
 pub(crate) mod run;
+pub(crate) mod schema;
+mod source;
 mod test;
 
 use std::collections::BTreeMap;
@@ -14,7 +20,7 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 use rdkafka::util::get_rdkafka_version;
 
-use crate::cli::{Cli, FilesArgs};
+use crate::cli::{Cli, LintArgs, TestArgs};
 
 /// How a command ended, where it could do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +98,15 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<Outcome
     Ok(Outcome::Good)
 }
 
-pub(crate) fn lint_files(args: &FilesArgs) -> anyhow::Result<Outcome> {
-    let args = lint::LintArgs { paths: args.paths.clone(), json: args.json };
-    Ok(lint::run(&args, &mut std::io::stdout().lock())?.into())
+/// Text from files and peers with nothing in it that could steer a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if checks::tape::printable(c) { c } else { '\u{fffd}' }).collect()
 }
 
-pub(crate) fn test_files(args: &FilesArgs) -> anyhow::Result<Outcome> {
-    let args = test::TestArgs { paths: args.paths.clone(), json: args.json };
-    Ok(test::run(&args, &mut std::io::stdout().lock())?.into())
+pub(crate) fn lint_files(args: &LintArgs) -> anyhow::Result<Outcome> {
+    Ok(lint::run(args, &mut std::io::stdout().lock())?.into())
+}
+
+pub(crate) fn test_files(args: &TestArgs) -> anyhow::Result<Outcome> {
+    Ok(test::run(args, &mut std::io::stdout().lock())?.into())
 }

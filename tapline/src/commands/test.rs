@@ -1,23 +1,17 @@
 //! `tapline test PATH…`: do the tests in check files hold? Offline.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use checks::fixtures::{self, FixtureRun, Outcome};
 use checks::limits::Limits;
 use checks::rules::LoadError;
+use checks::verdict::Status;
 use serde_json::{Value, json};
 
 use super::lint::{CommandError, counted, look};
-
-/// What `tapline test` was asked.
-#[derive(Clone, Debug)]
-pub(crate) struct TestArgs {
-    /// Files and folders.
-    pub(crate) paths: Vec<PathBuf>,
-    /// Print JSON (docs/checks.md, "Output for programs") instead of text.
-    pub(crate) json: bool,
-}
+use super::{junit, printable};
+use crate::cli::TestArgs;
 
 /// Runs the tests and writes how they went; `false` when one does not hold.
 ///
@@ -33,6 +27,9 @@ pub(crate) fn run(args: &TestArgs, out: &mut dyn Write) -> Result<bool, CommandE
         writeln!(out, "{}", as_json(files, &run))?;
     } else {
         write_text(files, &run, out)?;
+    }
+    if let Some(path) = &args.junit {
+        junit::write(path, "test", cases(&run)).map_err(CommandError::Report)?;
     }
     Ok(run.failed() == 0)
 }
@@ -107,8 +104,31 @@ fn as_json(files: usize, run: &FixtureRun) -> Value {
     })
 }
 
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if checks::tape::printable(c) { c } else { '\u{fffd}' }).collect()
+fn cases(run: &FixtureRun) -> Vec<junit::Case> {
+    let case = |test: &fixtures::TestRun| {
+        let wrong: Vec<String> = test
+            .outcomes
+            .iter()
+            .filter(|outcome| !outcome.holds())
+            .map(|o| {
+                format!(
+                    "`{}` was to {} and is {}: {}",
+                    o.check,
+                    o.expected.as_str(),
+                    o.got.as_str(),
+                    o.message
+                )
+            })
+            .collect();
+        junit::Case {
+            suite: test.file.to_string_lossy().into_owned(),
+            name: test.name.clone(),
+            status: if wrong.is_empty() { Status::Pass } else { Status::Fail },
+            message: wrong.first().cloned().unwrap_or_default(),
+            details: format!("{}:{}\n{}", test.file.display(), test.line, wrong.join("\n")),
+        }
+    };
+    run.tests.iter().map(case).collect()
 }
 
 #[cfg(test)]
@@ -133,7 +153,7 @@ tests:
     fn test(text: &str, json: bool) -> (Result<bool, CommandError>, String) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("orders.yaml"), text).unwrap();
-        let args = TestArgs { paths: vec![folder.path().to_path_buf()], json };
+        let args = TestArgs { paths: vec![folder.path().to_path_buf()], json, junit: None };
         let mut out = Vec::new();
         let good = run(&args, &mut out);
         (good, String::from_utf8(out).unwrap())

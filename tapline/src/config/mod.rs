@@ -3,6 +3,7 @@
 //! Each source is read by the same section readers, one after the other, into the same
 //! [`Settings`]: what a source does not say stays as it was.
 
+mod editor;
 mod environment;
 mod properties;
 mod sections;
@@ -15,6 +16,7 @@ use checks::limits::Limits;
 use checks::yaml::{self, Diagnostic, Diagnostics, Reader};
 use collector::export::metrics::compat::Peer;
 
+pub(crate) use editor::schema;
 pub(crate) use settings::{History, Settings};
 
 /// Why the configuration can't be used.

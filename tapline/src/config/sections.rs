@@ -26,6 +26,28 @@ const SECTIONS: [&str; 10] = [
     "limits",
 ];
 
+pub(super) const LIMITS: [&str; 19] = [
+    "message_bytes",
+    "batch_bytes",
+    "nesting",
+    "fields",
+    "string_bytes",
+    "open_panes",
+    "report_bytes",
+    "schema_bytes",
+    "schemas",
+    "remote_timeout",
+    "http_body_bytes",
+    "queue",
+    "agent_memory_bytes",
+    "uniqueness_values",
+    "top_values",
+    "examples",
+    "open_traces",
+    "sightings_per_second",
+    "spool_bytes",
+];
+
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
@@ -255,28 +277,7 @@ fn history(file: &Map<'_, '_, '_>, base: &Path, settings: &mut Settings) {
 }
 
 fn limits(file: &Map<'_, '_, '_>, settings: &mut Settings) {
-    let known = [
-        "message_bytes",
-        "batch_bytes",
-        "nesting",
-        "fields",
-        "string_bytes",
-        "open_panes",
-        "report_bytes",
-        "schema_bytes",
-        "schemas",
-        "remote_timeout",
-        "http_body_bytes",
-        "queue",
-        "agent_memory_bytes",
-        "uniqueness_values",
-        "top_values",
-        "examples",
-        "open_traces",
-        "sightings_per_second",
-        "spool_bytes",
-    ];
-    let Some(map) = file.opt_map("limits", &known) else { return };
+    let Some(map) = file.opt_map("limits", &LIMITS) else { return };
     let limits = &mut settings.limits;
     for (key, target) in [
         ("message_bytes", &mut limits.message_bytes),

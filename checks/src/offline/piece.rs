@@ -1,0 +1,239 @@
+//! A bounded piece of one topic: examined record by record, judged as a whole.
+
+use std::sync::Arc;
+
+use crate::examine::{Accumulator, Decoded, ExamineError, Examiner, SchemaVerdict};
+use crate::judge;
+use crate::limits::Limits;
+use crate::record::RecordView;
+use crate::report::PaneSummary;
+use crate::rules::{Metric, Rule, Sample, TopicRules, ValueFormat};
+use crate::tape::{DecodeFailure, Shape, Tape, json, reason};
+use crate::verdict::{Status, Verdict};
+
+use super::Line;
+use crate::suggest::Survey;
+
+/// Hashes that all rules of a piece together may keep to count copies exactly. A live pane is short;
+/// a piece is not.
+const UNIQUENESS_TOTAL: usize = 524_288;
+
+/// Records of one topic, under its rules. Grows with fields and kept values, not with records.
+#[derive(Debug)]
+pub struct Piece {
+    examiner: Examiner,
+    pane: Accumulator,
+    tape: Tape,
+    limits: Limits,
+    survey: Option<Survey>,
+}
+
+/// What became of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fed {
+    /// It was examined; decode failures and what is not decoded are counted.
+    Examined,
+    /// It does not decode and nothing ends it: whoever wrote it was cut off.
+    Half,
+}
+
+impl Piece {
+    /// Nothing yet. Every record is examined: `sample` of the rules is for live traffic.
+    ///
+    /// # Errors
+    /// Rules that do not compile, which the linter refuses.
+    pub fn new(rules: &Arc<TopicRules>, limits: &Limits) -> Result<Self, ExamineError> {
+        let rules = TopicRules { sample: Sample::default(), ..TopicRules::clone(rules) };
+        let exact = (UNIQUENESS_TOTAL / rules.rules.len().max(1)).min(UNIQUENESS_TOTAL / 2);
+        let limits = Limits { uniqueness_values: limits.uniqueness_values.max(exact), ..limits.clone() };
+        let examiner = Examiner::new(Arc::new(rules), &limits)?;
+        let pane = examiner.accumulator();
+        Ok(Self { examiner, pane, tape: Tape::default(), limits, survey: None })
+    }
+
+    /// Nothing yet, to learn what is usual: summed up part by part, so that what changes on the way can
+    /// be told from what stays.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn survey(rules: &Arc<TopicRules>, limits: &Limits) -> Result<Self, ExamineError> {
+        Ok(Self { survey: Some(Survey::default()), ..Self::new(rules, limits)? })
+    }
+
+    /// What was learnt.
+    pub fn into_survey(mut self) -> Survey {
+        let last = self.summary();
+        let mut survey = self.survey.take().unwrap_or_default();
+        survey.parts.push(last);
+        survey
+    }
+
+    /// The rules it goes by.
+    pub fn rules(&self) -> &Arc<TopicRules> {
+        self.examiner.rules()
+    }
+
+    /// The shape that a decoder of elsewhere must decode over.
+    pub fn shape_mut(&mut self) -> &mut Shape {
+        self.examiner.shape_mut()
+    }
+
+    /// Takes a record whose value, as far as it is decoded, is JSON.
+    pub fn take_json(&mut self, record: &RecordView<'_>, record_ms: i64) {
+        self.pane.read(record, record_ms, false);
+        let decoded = match (record.value, self.examiner.rules().decode.value) {
+            (None, _) => Decoded::Tombstone,
+            (_, format @ (ValueFormat::Text | ValueFormat::Bytes)) => {
+                Decoded::NotDecoded { format: format.as_str() }
+            }
+            (Some(value), ValueFormat::Auto) if !json::is_meant(value) => {
+                let format = match std::str::from_utf8(value) {
+                    Ok(_) => ValueFormat::Text,
+                    Err(_) => ValueFormat::Bytes,
+                };
+                Decoded::NotDecoded { format: format.as_str() }
+            }
+            (Some(value), _) => {
+                match json::decode(value, self.examiner.shape_mut(), &mut self.tape, &self.limits) {
+                    Ok(document) => Decoded::Document(document),
+                    Err(failure) => Decoded::Failed(failure),
+                }
+            }
+        };
+        if let (Some(survey), Decoded::Document(document)) = (&mut self.survey, &decoded) {
+            survey.see(*document);
+        }
+        self.examiner.examine(record, decoded, None, &mut self.pane);
+        self.turn();
+    }
+
+    /// Takes a line of a file or pipe: a record without key, headers and time, in partition 0, whose
+    /// offset is the number of its line less one.
+    pub fn take_line(&mut self, line: Line<'_>) -> Fed {
+        let rules = Arc::clone(self.examiner.rules());
+        let record = RecordView {
+            topic: &rules.topic,
+            partition: 0,
+            offset: i64::try_from(line.number).unwrap_or(i64::MAX) - 1,
+            timestamp: crate::record::Timestamp::Missing,
+            key: None,
+            value: Some(line.bytes),
+            headers: &[],
+        };
+        let failed = self.pane.decode_failed();
+        if line.is_cut() {
+            let most = self.limits.message_bytes;
+            let detail = format!("{} bytes; at most {most} are decoded (limits.message_bytes)", line.length);
+            let failure = DecodeFailure::new(reason::TOO_LARGE, detail);
+            self.take(&record, 0, false, Decoded::Failed(failure), None);
+        } else {
+            self.take_json(&record, 0);
+        }
+        if !line.ended && self.pane.decode_failed() > failed { Fed::Half } else { Fed::Examined }
+    }
+
+    /// Takes a record that was decoded elsewhere, over [`Self::shape_mut`]. `record_ms` 0 is no time.
+    pub fn take(
+        &mut self,
+        record: &RecordView<'_>,
+        record_ms: i64,
+        bad_timestamp: bool,
+        decoded: Decoded<'_>,
+        schema: Option<SchemaVerdict>,
+    ) {
+        self.pane.read(record, record_ms, bad_timestamp);
+        if let (Some(survey), Decoded::Document(document)) = (&mut self.survey, &decoded) {
+            survey.see(*document);
+        }
+        self.examiner.examine(record, decoded, schema, &mut self.pane);
+        self.turn();
+    }
+
+    /// Begins the next part of a survey when this one is full.
+    fn turn(&mut self) {
+        let Some(survey) = &mut self.survey else { return };
+        if !survey.is_full() {
+            return;
+        }
+        let summary = self.examiner.summary(&self.pane);
+        // What is unique in the first part is watched from there on: sketches cannot prove it.
+        if let Some(rules) = survey.turn(summary, self.examiner.rules())
+            && let Ok(examiner) = Examiner::new(Arc::new(rules), &self.limits)
+        {
+            self.examiner = examiner;
+        }
+        self.pane = self.examiner.accumulator();
+    }
+
+    /// Records taken so far.
+    pub fn records(&self) -> u64 {
+        let parts = self.survey.iter().flat_map(|survey| &survey.parts).map(|part| part.read);
+        parts.sum::<u64>() + self.pane.records()
+    }
+
+    /// What was seen so far.
+    pub fn summary(&self) -> PaneSummary {
+        self.examiner.summary(&self.pane)
+    }
+}
+
+/// The verdicts on a piece, in the order of the rules.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// Every rule with its verdict.
+    pub checks: Vec<(Arc<Rule>, Verdict)>,
+    /// Start, ms, inclusive; 0 when no record has a time.
+    pub from_ms: i64,
+    /// End, ms, exclusive; 0 when no record has a time.
+    pub to_ms: i64,
+}
+
+/// Judges a piece as one window, from `from_ms` to `to_ms`. `now_ms` is what freshness is measured
+/// at; without it, or without times, nothing is known of it. There is no history.
+pub fn judge(
+    rules: &TopicRules,
+    summary: &PaneSummary,
+    (from_ms, to_ms): (i64, i64),
+    now_ms: Option<i64>,
+) -> Judged {
+    let last_record_ms = (summary.last_record_ms > 0).then_some(summary.last_record_ms);
+    let window = judge::Window { from_ms, to_ms, summary };
+    let verdict = |rule: &Arc<Rule>| {
+        if matches!(rule.metric, Metric::Freshness) && summary.read > 0 {
+            let why = match (last_record_ms, now_ms) {
+                (None, _) => Some("the data has no record times to be fresh by"),
+                (_, None) => Some("the piece ends at an offset: there is no moment to be fresh at"),
+                _ => None,
+            };
+            if let Some(why) = why {
+                return Verdict { from_ms, to_ms, ..Verdict::without(Status::Unknown, why) };
+            }
+        }
+        let context = judge::Context {
+            now_ms: now_ms.unwrap_or(to_ms),
+            last_record_ms,
+            history: &[],
+            sample: rules.sample,
+        };
+        judge::judge(rule, &window, &context)
+    };
+    let checks = rules.rules.iter().map(|rule| (Arc::clone(rule), verdict(rule))).collect();
+    Judged { checks, from_ms, to_ms }
+}
+
+/// The verdict on all of it: `fail` if anything failed, else `error` if a check could not be
+/// evaluated, else `pass` if anything passed; `unknown` when nothing could be said at all.
+pub fn overall<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Status {
+    let (mut all, rank) = (Status::Unknown, |status| match status {
+        Status::Unknown => 0,
+        Status::Pass => 1,
+        Status::Error => 2,
+        Status::Fail => 3,
+    });
+    for verdict in verdicts {
+        if rank(verdict.status) > rank(all) {
+            all = verdict.status;
+        }
+    }
+    all
+}

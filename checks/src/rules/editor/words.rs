@@ -1,0 +1,235 @@
+//! What an editor shows of each key, and the forms of values.
+
+use serde_json::{Value, json};
+
+use crate::rules::{Unit, arguments, fixture, head};
+
+/// Definitions that keys refer to.
+pub(super) fn forms() -> Value {
+    let number = r"^\s*[0-9]+(\.[0-9]+)?";
+    json!({
+        "text": { "type": ["string", "number", "boolean"] },
+        "id": { "type": ["string", "integer"], "pattern": "^[a-z0-9_-]{1,64}$" },
+        "topic": { "type": ["string", "number"], "pattern": "^[a-zA-Z0-9._-]{1,249}$" },
+        "duration": {
+            "description": "A number and a unit: 500ms, 30s, 5m, 1h, 30d.",
+            "oneOf": [{ "const": 0 }, { "type": "string", "pattern": format!("{number}\\s*(ms|s|m|h|d)$|^0$") }],
+        },
+        "percent": {
+            "description": "A share, 0% to 100%.",
+            "type": "string",
+            "pattern": r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)\s*%$",
+        },
+        "rate": { "description": "A whole number a second: 2000/s.", "type": "string", "pattern": r"^[0-9]+(\.0+)?\s*/s$" },
+        "path": {
+            "description": "A field: $.a.b, $['odd name'], $.items[].price (every element), $.labels.* (every member).",
+            "type": "string",
+            "pattern": "^\\$(\\.\\*|\\.[^.\\[\\]'\"*$\\s]+|\\[\\*?\\]|\\['([^'\\\\]|\\\\.)*'\\]|\\[\"([^\"\\\\]|\\\\.)*\"\\])+$",
+            "examples": ["$.amount", "$.customer.email", "$.items[].price"],
+        },
+        "scalar": { "type": ["string", "number", "boolean"] },
+    })
+}
+
+/// What a bound may be in this unit.
+pub(super) fn bound(unit: Unit) -> Value {
+    let digits = r"^\+?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?";
+    let text = |pattern: String| json!({ "type": "string", "pattern": pattern });
+    match unit {
+        Unit::Rows => {
+            json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, text(r"^\+?[0-9]+$".to_owned())] })
+        }
+        Unit::Percent => json!({
+            "anyOf": [{ "type": "number", "minimum": 0, "maximum": 100 }, text(format!(r"{digits}\s*%?$"))],
+        }),
+        Unit::Seconds => json!({
+            "anyOf": [{ "type": "number", "minimum": 0 }, { "$ref": "#/$defs/duration" }, text(format!("{digits}$"))],
+        }),
+        Unit::Score => json!({ "anyOf": [{ "type": "number", "minimum": 0 }, text(format!("{digits}$"))] }),
+    }
+}
+
+/// What a metric measures.
+pub(super) fn metric(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "rowCount" => "Records read in the window; not sampled.",
+        "missingValues" => "Documents (or innermost elements) without the field.",
+        "nullValues" => "Documents (or innermost elements) where the field is null.",
+        "invalidValues" => "Values that `arguments` do not allow; null and missing ones are not invalid.",
+        "duplicateValues" => "Extra copies within the window: values less distinct values.",
+        "failedRows" => "Documents for which the CEL expression `expr` is false.",
+        "schemaViolations" => "Documents that do not fit the schema of `decode.schema`.",
+        "decodeFailures" => "Values that could not be decoded.",
+        "freshness" => "Seconds since the latest record.",
+        "drift" => "Effect size of a changed distribution, against the topic's own past.",
+        _ => return None,
+    })
+}
+
+/// The schema of a key of a section, with its words.
+pub(super) fn key(section: &str, key: &str) -> Option<Value> {
+    let of = |form: &str, description: &str| json!({ "$ref": format!("#/$defs/{form}"), "description": description });
+    Some(match (section, key) {
+        ("file", "version") => json!({
+            "description": "The version of the language.", "enum": [1, "1"], "default": 1,
+        }),
+        ("file", "topic") => of("topic", "The topic that the file is for."),
+        ("file", "topics") => json!({
+            "description": "The topics that the file is for.",
+            "type": "array", "items": { "$ref": "#/$defs/topic" }, "minItems": 1, "maxItems": 10_000,
+            "uniqueItems": true,
+        }),
+        ("file", "pattern") => json!({
+            "description": "A regular expression over the whole name of the topics that the file is for.",
+            "type": "string", "minLength": 1, "examples": ["orders\\..+"],
+        }),
+        ("file", "owner") => of("text", "Who is asked when a check fails."),
+        ("file", "decode") => of("decode", "How values are read; recognised if not given."),
+        ("file", "time") => {
+            json!({ "description": "Which time a record goes by; its timestamp if not given." })
+        }
+        ("file", "window") => of("window", "What a verdict looks at."),
+        ("file", "sample") => of("sample", "What is examined; everything if not given."),
+        ("file", "segment_by") => json!({ "description": "A field whose values are judged apart." }),
+        ("file", "checks") => list("check", "What must be true."),
+        ("file", "slos") => list("slo", "Service levels that count by checks."),
+        ("file", "tests") => list("test", "Records given and verdicts expected: `tapline test`."),
+        ("decode", "value") => json!({
+            "description": "Format of the values; `auto` recognises it record by record.",
+            "enum": head::FORMATS.map(|(name, _)| name),
+            "default": "auto",
+        }),
+        ("decode", "key") => json!({ "description": "Format of the keys.", "const": "string" }),
+        ("decode", "schema") => of("schema", "The schema that values are held against."),
+        ("schema", "registry") => {
+            json!({ "description": "The one whose id the value carries.", "type": "boolean" })
+        }
+        ("schema", "file") => json!({
+            "description": "A file beside this one: JSON Schema (.json) or Avro (.avsc).",
+            "type": "string", "examples": ["schemas/order.json"],
+        }),
+        ("window", "size") => of("duration", "Length of the window of a verdict, 1s to 7d; 1m if not given."),
+        ("window", "allowed_lateness") => {
+            of("duration", "How long late records still change a verdict, up to 1d; 30s if not given.")
+        }
+        ("sample", "read") => json!({ "description": "What is read.", "enum": ["all"], "default": "all" }),
+        ("sample", "examine") => {
+            of("percent", "Share of the records that is examined, the same whoever reads them.")
+        }
+        ("sample", "at_most") => of("rate", "Most records examined a second and agent."),
+        ("check", "id") => of("id", "Its name, unique in its topic: small letters, digits, - and _."),
+        ("check", "field") => of("path", "The field it is about."),
+        ("check", "expr") => json!({
+            "description": "A CEL expression over value, key, headers and meta that must be true.",
+            "type": "string", "minLength": 1, "maxLength": 4096,
+            "examples": ["value.total == value.net + value.tax"],
+        }),
+        ("check", "arguments") => json!({ "description": "Of the metric.", "type": "object" }),
+        ("check", "unit") => json!({
+            "description": "rows counts records (elements, for [] paths); percent is their share of the checked ones.",
+            "type": "string",
+        }),
+        ("check", "severity") => json!({
+            "description": "How loud a failure is.", "enum": ["info", "warning", "error"], "default": "error",
+        }),
+        ("check", "for") => json!({
+            "description": "Failing windows in a row before it is a finding.",
+            "type": "integer", "minimum": 1, "maximum": 1_000, "default": 1,
+        }),
+        ("check", "min_records") => json!({
+            "description": "With fewer checked records the verdict is unknown.",
+            "type": "integer", "minimum": 1, "maximum": 1_000_000_000_000u64, "default": 1,
+        }),
+        ("check", "confidence") => json!({
+            "description": "Of a percent: fails only when the whole interval is beyond the bound (50% to 99.99%).",
+            "type": "string", "pattern": r"^([5-9][0-9](\.[0-9]+)?)\s*%$", "examples": ["95%"],
+        }),
+        ("check", "baseline") => json!({
+            "description": "Compared with the topic's own past: the same hour of the week, or the windows before.",
+            "enum": ["seasonal", "previous"],
+        }),
+        ("check", "description") => of("text", "For people."),
+        ("check", operator) => json!({ "description": self::operator(operator)? }),
+        ("arguments", "min") => {
+            json!({ "description": "Smallest number allowed.", "type": ["number", "string"] })
+        }
+        ("arguments", "max") => {
+            json!({ "description": "Largest number allowed.", "type": ["number", "string"] })
+        }
+        ("arguments", "validValues") => json!({
+            "description": "The only values allowed.",
+            "type": "array", "items": { "$ref": "#/$defs/scalar" }, "minItems": 1, "maxItems": 10_000,
+        }),
+        ("arguments", "pattern") => json!({
+            "description": "A regular expression that must match somewhere in a text; anchor it with ^ and $.",
+            "type": "string", "examples": ["^[A-Z]{3}$"],
+        }),
+        ("arguments", "minLength") => length("Fewest characters of a text."),
+        ("arguments", "maxLength") => length("Most characters of a text."),
+        ("arguments", "type") => json!({
+            "description": "The type a value must have.", "enum": arguments::TYPES.map(|(name, _)| name),
+        }),
+        ("arguments", "format") => json!({ "description": "A known form of texts." }),
+        ("slo", "id") => of("id", "Its name, unique in its topic."),
+        ("slo", "good") => {
+            of("id", "A check of this file that counts records: failed ones are the bad events.")
+        }
+        ("slo", "objective") => json!({
+            "description": "Share of good events promised, in percent: between 0 and 100.",
+            "anyOf": [
+                { "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 100 },
+                { "type": "string", "pattern": r"^[0-9]{1,2}(\.[0-9]+)?%?$" },
+            ],
+            "examples": [99.9],
+        }),
+        ("slo", "over") => of("duration", "Over which period: 1h to 366d."),
+        ("test", "name") => of("text", "What it shows."),
+        ("test", "given") => list("record", "The records of one window."),
+        ("test", "expect") => json!({
+            "description": "Verdicts by the ids of checks.",
+            "type": "object", "minProperties": 1,
+            "additionalProperties": { "enum": fixture::STATUSES.map(|(name, _)| name) },
+        }),
+        ("record", "value") => json!({ "description": "Any value, given as JSON; null is a tombstone." }),
+        ("record", "raw") => of("text", "The value as it is: what is not JSON."),
+        ("record", "key") => of("text", "The record's key."),
+        ("record", "headers") => json!({
+            "description": "Names to texts, or to lists of texts where a name repeats.",
+            "type": "object",
+            "additionalProperties": {
+                "anyOf": [{ "$ref": "#/$defs/scalar" }, { "type": "array", "items": { "$ref": "#/$defs/scalar" } }],
+            },
+        }),
+        ("record", "at") => of("duration", "Time after the start of the window."),
+        ("record", "repeat") => json!({
+            "description": "How many times it is given.",
+            "type": "integer", "minimum": 1, "maximum": 100_000, "default": 1,
+        }),
+        _ => return None,
+    })
+}
+
+fn list(items: &str, description: &str) -> Value {
+    json!({
+        "description": description,
+        "type": ["array", "null"], "items": { "$ref": format!("#/$defs/{items}") }, "maxItems": 1_000,
+    })
+}
+
+fn length(description: &str) -> Value {
+    json!({ "description": description, "type": "integer", "minimum": 0 })
+}
+
+fn operator(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "mustBe" => "The value must be this.",
+        "mustNotBe" => "The value must be anything but this.",
+        "mustBeGreaterThan" => "The value must be above this.",
+        "mustBeGreaterOrEqualTo" => "The value must be this or above.",
+        "mustBeLessThan" => "The value must be below this.",
+        "mustBeLessOrEqualTo" => "The value must be this or below.",
+        "mustBeBetween" => "The value must be within [low, high], both included.",
+        "mustNotBeBetween" => "The value must be outside of [low, high], both of which are inside.",
+        _ => return None,
+    })
+}

@@ -1,0 +1,94 @@
+//! `tapline profile`, `tapline init` and `tapline schema`.
+
+use anyhow::{Context as _, Result, ensure};
+use lab::Message;
+use serde_json::Value;
+
+use super::{ends_with, order, run};
+
+fn data() -> String {
+    (0..1_000).map(|id| order(id, id as i64 % 50)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_and_a_file_have_the_same_profile() -> Result<()> {
+    let data = data();
+    let files = [("orders.jsonl", data.as_str())];
+    let of_file = run("profile", &["--data", "orders.jsonl", "--json", "--sketches"], &files, "").await?;
+    ends_with(&of_file, 0, &[])?;
+    let shape = of_file.json()?;
+    ensure!(
+        shape["version"] == 1 && shape["source"] == "orders.jsonl" && shape["records"] == 1_000,
+        "{shape:#}"
+    );
+    let amount = shape["fields"].as_array().and_then(|f| f.iter().find(|f| f["path"] == "$.amount"));
+    let amount = amount.context("$.amount")?;
+    ensure!(amount["types"]["integer"] == 1_000 && amount["numeric"]["max"] == 49.0, "{amount:#}");
+    ensure!(amount["distinct"]["estimate"] == 50.0 && amount["missing"] == 0, "{amount:#}");
+
+    let kafka = lab::broker().await?;
+    let topic = lab::unique("orders");
+    lab::create_topic(&kafka.bootstrap(), &topic, 3, &[]).await?;
+    lab::produce(&kafka.bootstrap(), &topic, data.lines().map(Message::value)).await?;
+    let args = ["--topic", &topic, "--json", "--sketches", "-b", &kafka.bootstrap()];
+    let of_topic = run("profile", &args, &[], "").await?;
+    ends_with(&of_topic, 0, &[])?;
+    let sorted = |value: &Value| {
+        // Means differ in the last digit with the order of the records.
+        let fields = value["fields"].as_array().cloned().unwrap_or_default();
+        fields
+            .into_iter()
+            .map(|mut f| {
+                if let Some(numeric) = f["numeric"].as_object_mut() {
+                    numeric.remove("mean");
+                    numeric.remove("stddev");
+                }
+                // Which of many values are listed depends on the order too.
+                f.as_object_mut().map(|f| f.remove("top"));
+                f
+            })
+            .collect::<Vec<_>>()
+    };
+    ensure!(sorted(&shape) == sorted(&of_topic.json()?), "{of_topic:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn people_get_a_table_and_nobody_gets_values_who_should_not() -> Result<()> {
+    let table = run("profile", &["--data", "-"], &[], &data()).await?;
+    ends_with(
+        &table,
+        0,
+        &["standard input: 1,000 records", "$.email", "a@example.com 100%", "0 … ~23.8 … 49"],
+    )?;
+    let none = run("profile", &["--data", "-", "--no-values"], &[], &data()).await?;
+    ensure!(!none.stdout.contains("a@example.com"), "{none:?}");
+    let json = run("profile", &["--data", "-", "--no-values", "--json", "--sketches"], &[], &data()).await?;
+    ensure!(!json.stdout.contains("a@example.com"), "{json:?}");
+    ends_with(&run("profile", &["--data", "-"], &[], "").await?, 2, &["no records"])?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_suggested_file_lints_its_fixtures_hold_and_the_data_passes() -> Result<()> {
+    let data = data();
+    let suggested = run("init", &["--data", "orders.jsonl"], &[("orders.jsonl", &data)], "").await?;
+    ends_with(&suggested, 0, &["topic: orders\n", "id-unique"])?;
+    let files = [("orders.yaml", suggested.stdout.as_str()), ("orders.jsonl", data.as_str())];
+    ends_with(&run("lint", &["orders.yaml"], &files, "").await?, 0, &["sound"])?;
+    ends_with(&run("test", &["orders.yaml"], &files, "").await?, 0, &["all hold"])?;
+    ends_with(&run("check", &["orders.yaml", "--data", "orders.jsonl"], &files, "").await?, 0, &[])?;
+    ends_with(&run("init", &["--data", "-"], &[], "{\"a\":1}\n").await?, 2, &["too few"])?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn schemas_are_printed_for_editors() -> Result<()> {
+    for (of, title) in [("checks", "Tapline check file"), ("config", "Tapline configuration")] {
+        let schema = run("schema", &[of], &[], "").await?;
+        ends_with(&schema, 0, &[])?;
+        ensure!(schema.json()?["title"] == title, "{schema:?}");
+    }
+    ends_with(&run("schema", &["cheks"], &[], "").await?, 2, &["checks"])?;
+    Ok(())
+}
