@@ -74,6 +74,14 @@ pub(crate) enum Command {
                       tapline init --topic orders --from -1h --brokers localhost:9092 > checks/orders.yaml\n\n\
                       What was seen stands before each check; texts in fixtures are masked.")]
     Init(crate::commands::init::InitArgs),
+    /// What changed between two pieces of data, and does it matter?
+    #[command(after_help = "Examples:\n  tapline diff monday.jsonl tuesday.jsonl\n  \
+                      tapline diff monday.json topic:orders@-1h..end --brokers localhost:9092\n  \
+                      tapline diff topic:orders topic:orders-v2 --json --brokers localhost:9092\n\n\
+                      Each side is a file of JSON lines, - (standard input), a profile saved with\n\
+                      `tapline profile --json --sketches`, or topic:NAME[@FROM..TO].\n\n\
+                      Exit code 1 when a change matters: it is large, and beyond chance.")]
+    Diff(crate::commands::diff::DiffArgs),
     /// The JSON Schema of check files, or of the configuration, for editors
     #[command(after_help = "Examples:\n  tapline schema > tapline-checks.schema.json\n  \
                       tapline schema config > tapline.schema.json\n\n\

@@ -100,7 +100,7 @@ fn numbers(field: &FieldSummary) -> u64 {
 }
 
 /// Counts of both over the sketch's fixed bins, from the smallest value to the largest.
-fn bins(a: &NumericSummary, b: &NumericSummary) -> Vec<(f64, f64)> {
+pub(crate) fn bins(a: &NumericSummary, b: &NumericSummary) -> Vec<(f64, f64)> {
     let mut line = BTreeMap::<(i8, i64), (f64, f64)>::new();
     let mut add = |sign: i8, bins: &[Bin], current: bool| {
         for bin in bins {
@@ -119,7 +119,7 @@ fn bins(a: &NumericSummary, b: &NumericSummary) -> Vec<(f64, f64)> {
 
 /// Counts of both by frequent value, and all others as one. Where a count is only known within
 /// bounds, the two sides are taken as near to each other as the bounds allow.
-fn categories((a, n): (&TopSummary, f64), (b, m): (&TopSummary, f64)) -> Vec<(f64, f64)> {
+pub(crate) fn categories((a, n): (&TopSummary, f64), (b, m): (&TopSummary, f64)) -> Vec<(f64, f64)> {
     let mut bounds = BTreeMap::<&str, [(f64, f64); 2]>::new();
     let floors = [(0.0, a.floor as f64), (0.0, b.floor as f64)];
     for (side, top) in [a, b].into_iter().enumerate() {

@@ -13,6 +13,9 @@ mod drift;
 mod ratio;
 mod words;
 
+pub(crate) use drift::{bins, categories};
+pub(crate) use words::number;
+
 #[cfg(test)]
 mod tests;
 

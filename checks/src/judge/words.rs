@@ -35,7 +35,7 @@ pub(super) fn share(percent: f64, threshold: Option<Threshold>) -> String {
 }
 
 /// Three significant digits below a thousand, whole above; no trailing zeros.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     digits_of(value, 3)
 }
 

@@ -64,7 +64,7 @@ fn find<'a>(fields: &'a [FieldSummary], path: &str) -> Option<&'a FieldSummary> 
     fields.binary_search_by(|f| f.path.as_str().cmp(path)).ok().map(|i| &fields[i])
 }
 
-fn objects_at_parent(path: &str, side: &[FieldSummary]) -> u64 {
+pub(crate) fn objects_at_parent(path: &str, side: &[FieldSummary]) -> u64 {
     object_of_member(path).and_then(|parent| find(side, parent)).map_or(0, |parent| parent.object)
 }
 

@@ -27,7 +27,7 @@ mod laws;
 use std::cmp::Ordering;
 
 pub(crate) use distinct::raise;
-pub(crate) use field::fold_fields;
+pub(crate) use field::{fold_fields, objects_at_parent};
 pub(crate) use histogram::NATIVE_INDEX;
 #[cfg(test)]
 pub(crate) use numeric::collapse;

@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod check;
 pub(crate) mod collector;
+pub(crate) mod diff;
 pub(crate) mod init;
 mod junit;
 pub(crate) mod lag;

@@ -1,6 +1,8 @@
 //! The offline tools as their users call them: exit codes, output for people and programs, pipes, memory.
 
 mod check;
+mod diff;
+mod gates;
 mod profile;
 
 use anyhow::{Result, ensure};
