@@ -4,6 +4,7 @@ mod access;
 mod failing;
 mod figures;
 mod hanging;
+mod kinds;
 mod moving;
 mod time;
 

@@ -66,6 +66,8 @@ fn cluster() -> ClusterSnapshot {
         members,
         read_at_ms: NOW_MS,
         topics: topics.into_iter().map(|(t, parts)| (t.to_owned(), (0..).zip(parts).collect())).collect(),
+        progress: BTreeMap::new(),
+        lag_is_bound: false,
     };
     let lost = GroupPartition {
         committed: Some(10),
@@ -284,6 +286,8 @@ fn whole(groups: usize, topics: usize, partitions: i32) -> ClusterSnapshot {
         members: Some(1),
         read_at_ms: NOW_MS,
         topics: names.iter().map(|name| (name.clone(), places.clone())).collect(),
+        progress: BTreeMap::new(),
+        lag_is_bound: false,
     };
     ClusterSnapshot {
         taken_at_ms: NOW_MS,
