@@ -15,6 +15,8 @@ pub(crate) struct Found {
     pub(crate) record: Option<Option<When>>,
     /// A transactional or control batch was seen: this topic may end in markers.
     pub(crate) transactional: bool,
+    /// The records themselves were read, not only times asked for.
+    pub(crate) looked: bool,
     /// A search by time that is not at its end yet.
     pub(crate) unfinished: Option<Search>,
 }

@@ -4,6 +4,7 @@
 //! last known value of everything ([`state`]) and publishes an immutable [`snapshot`]. Lag is
 //! defined in [`lag`], and nowhere else.
 
+mod activity;
 mod aside;
 mod ask;
 mod batch;

@@ -209,6 +209,29 @@ impl Partition {
         })
     }
 
+    /// A look at what lies where a group stands, unless there was one.
+    pub(super) fn look_at(&self, committed: i64, (topic, index): (&str, i32)) -> Option<Probe> {
+        let position = committed.max(self.offsets.start?);
+        let leader = self.offsets.leader?;
+        let worth_it = self.fresh && position < self.offsets.end? && !self.looked_at(position);
+        worth_it.then(|| Probe {
+            leader,
+            topic: topic.to_owned(),
+            partition: index,
+            offset: position,
+            for_time: false,
+            readable: true,
+            window: self.history.window(position),
+            unfinished: None,
+            generation: self.generation,
+        })
+    }
+
+    /// Was a record seen that lies at or after this position?
+    pub(super) fn looked_at(&self, position: i64) -> bool {
+        self.found.get(&position).is_some_and(|found| found.looked && found.record.is_some())
+    }
+
     /// The figures of a commit, or of none.
     pub(super) fn figure(&self, commit: Option<Result<i64, i16>>, assigned: bool) -> GroupPartition {
         let offsets = &self.offsets;

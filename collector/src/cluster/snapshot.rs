@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+pub use super::activity::{Activity, Rules as ActivityRules, StuckPartition, TopicProgress};
+
 /// The kinds of consumer groups a broker tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -28,6 +30,8 @@ pub enum GroupType {
 pub enum Unknown {
     /// A member is assigned to the partition, and has never committed there.
     Uncommitted,
+    /// A share group has the partition, and no start offset there yet.
+    Uninitialized,
     /// The commit lies beyond the end: the topic was recreated or truncated.
     AheadOfEnd,
     /// The commit was made in the topic of this name that was there before, and none since.
@@ -215,9 +219,14 @@ impl TopicSnapshot {
 }
 
 /// A group's place in one partition.
+///
+/// The place of a share group (KIP-932) is its share-partition start offset: every record before
+/// it is done with. Its lag is the broker's own count of the records beyond that are not done with
+/// (KIP-1226, Kafka 4.2), as of when the broker was asked; from older brokers the distance to the
+/// end, which is an upper bound, as records are done with in any order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupPartition {
-    /// The committed offset (next to read).
+    /// The committed offset (next to read); of a share group its start offset.
     pub committed: Option<i64>,
     /// Log start offset used in the arithmetic.
     pub start: Option<i64>,
@@ -225,13 +234,14 @@ pub struct GroupPartition {
     pub end: Option<i64>,
     /// Last stable offset used in the arithmetic.
     pub stable_end: Option<i64>,
-    /// `end - max(committed, start)`.
+    /// `end - max(committed, start)`; of a share group the broker's own lag where it is less.
     pub lag_records: Option<i64>,
     /// `stable_end - max(committed, start)`, at least 0: what a read_committed reader can see.
     pub stable_lag_records: Option<i64>,
     /// `start - committed` where positive: removed by retention before being read.
     pub lost_records: i64,
-    /// Age of the oldest unread record, in seconds; 0 only when caught up.
+    /// Age of the oldest unread record, in seconds; 0 only when caught up. Of a share group the
+    /// oldest that is not done with.
     pub lag_seconds: Option<f64>,
     /// How wrong `lag_seconds` may be, in seconds, either way.
     pub lag_seconds_error: f64,
@@ -256,6 +266,11 @@ pub struct GroupSnapshot {
     pub read_at_ms: i64,
     /// By topic, then partition.
     pub topics: BTreeMap<String, BTreeMap<i32, GroupPartition>>,
+    /// How it gets on, by topic.
+    pub progress: BTreeMap<String, TopicProgress>,
+    /// A share group, of which the broker does not count the lag everywhere: some of its lags are
+    /// upper bounds.
+    pub lag_is_bound: bool,
 }
 
 impl GroupSnapshot {

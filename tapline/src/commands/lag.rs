@@ -151,6 +151,9 @@ fn line(
 fn partition_line(name: &str, group: &GroupSnapshot, topic: &str, p: &GroupPartition) -> Line {
     let number = |n: Option<i64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
     let mut lag = p.unknown.map_or_else(|| number(p.lag_records), |why| why_text(why).to_owned());
+    if group.lag_is_bound && p.lag_records.is_some_and(|n| n > 0) {
+        lag = format!("<= {lag}");
+    }
     if p.lost_records > 0 {
         lag = format!("{lag} ({} lost)", p.lost_records);
     }
@@ -169,6 +172,9 @@ fn topic_line(
     let unknown = partitions.values().filter(|p| p.lag_records.is_none()).count();
     let mut lag =
         GroupSnapshot::topic_lag_records(partitions).map_or_else(|| "?".to_owned(), |n| n.to_string());
+    if group.lag_is_bound && lag != "0" && lag != "?" {
+        lag = format!("<= {lag}");
+    }
     if unknown > 0 {
         lag = format!("{lag} ({unknown} of {} unknown)", partitions.len());
     }
@@ -190,6 +196,7 @@ fn topic_line(
 fn why_text(why: Unknown) -> &'static str {
     match why {
         Unknown::Uncommitted => "uncommitted",
+        Unknown::Uninitialized => "uninitialized",
         Unknown::AheadOfEnd => "ahead of end",
         Unknown::Unreadable => "unreadable",
         Unknown::TopicGone => "topic gone",
@@ -252,6 +259,8 @@ mod tests {
             members: Some(2),
             read_at_ms: 0,
             topics: BTreeMap::from([("or\x1bders".to_owned(), partitions)]),
+            progress: BTreeMap::new(),
+            lag_is_bound: false,
         };
         let snapshot = ClusterSnapshot {
             groups: BTreeMap::from([("g".to_owned(), group)]),
@@ -266,6 +275,25 @@ mod tests {
         table(&snapshot, true, false, &mut out).expect("written");
         let text = String::from_utf8(out).expect("text");
         assert!(text.contains("uncommitted") && text.lines().count() == 3, "{text}");
+    }
+
+    #[test]
+    fn a_lag_that_is_an_upper_bound_says_so() {
+        let mut group = GroupSnapshot {
+            group_type: GroupType::Share,
+            state: "Stable".to_owned(),
+            protocol: String::new(),
+            members: Some(1),
+            read_at_ms: 0,
+            topics: BTreeMap::new(),
+            progress: BTreeMap::new(),
+            lag_is_bound: true,
+        };
+        let partitions = BTreeMap::from([(0, partition(Some(7), 0, None)), (1, partition(Some(0), 0, None))]);
+        assert_eq!(topic_line("g", &group, "t", &partitions).cells[6], "<= 7");
+        assert_eq!(partition_line("g", &group, "t[1]", &partitions[&1]).cells[6], "0");
+        group.lag_is_bound = false;
+        assert_eq!(topic_line("g", &group, "t", &partitions).cells[6], "7");
     }
 
     #[test]

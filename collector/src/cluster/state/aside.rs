@@ -13,8 +13,9 @@ const CONFIG_KEEP_MS: i64 = 600_000;
 const AGAIN_MS: i64 = 60_000;
 
 impl State {
-    /// The positions worth a look: where only markers may be left, and where the history of ends
-    /// does not say how old the waiting record is.
+    /// The positions worth a look: where only markers may be left, where the history of ends does
+    /// not say how old the waiting record is, and where a reader that stands still may have no
+    /// record before it.
     pub(crate) fn probes(&self, now_ms: i64) -> Vec<Probe> {
         let mut probes = BTreeMap::new();
         for group in self.groups.values().filter(|g| g.fresh) {
@@ -35,6 +36,17 @@ impl State {
                         let at: &mut Probe =
                             probes.entry((name, index, probe.offset)).or_insert_with(|| probe.clone());
                         at.for_time |= probe.for_time;
+                    }
+                }
+                let Some(memory) = group.memory.get(name).filter(|_| readable) else { continue };
+                for index in memory.suspects(&self.activity) {
+                    let (Some(Ok(committed)), Some(partition)) =
+                        (commits.get(&index), topic.partitions.get(&index))
+                    else {
+                        continue;
+                    };
+                    if let Some(probe) = partition.look_at(*committed, (name, index)) {
+                        probes.entry((name, index, probe.offset)).or_insert(probe);
                     }
                 }
             }

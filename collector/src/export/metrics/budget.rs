@@ -14,7 +14,7 @@ use crate::view::View;
 
 /// Series of one group, and of one of its topics, and of one partition of these.
 const GROUP_SERIES: usize = 3;
-const GROUP_TOPIC_SERIES: usize = 4;
+const GROUP_TOPIC_SERIES: usize = 8;
 const GROUP_PARTITION_SERIES: usize = 4;
 const TOPIC_PARTITION_SERIES: usize = 3;
 /// Series of one field.

@@ -8,8 +8,8 @@ use prost::Message as _;
 
 use super::{Cost, Peer};
 use crate::cluster::snapshot::{
-    ClusterSnapshot, GroupPartition, GroupSnapshot, GroupType, PartitionOffsets, TopicSnapshot, Unknown,
-    WatchStats,
+    ClusterSnapshot, GroupPartition, GroupSnapshot, GroupType, PartitionOffsets, TopicProgress,
+    TopicSnapshot, Unknown, WatchStats,
 };
 use crate::export::fixture::{self, NOW_MS, at, unknown};
 use crate::export::metrics::budget;
@@ -67,6 +67,8 @@ fn cluster() -> ClusterSnapshot {
         members,
         read_at_ms: NOW_MS,
         topics: topics.into_iter().map(|(t, parts)| (t.to_owned(), (0..).zip(parts).collect())).collect(),
+        progress: BTreeMap::new(),
+        lag_is_bound: false,
     };
     let lost = GroupPartition {
         committed: Some(10),
@@ -279,6 +281,7 @@ fn whole(groups: usize, topics: usize, partitions: i32) -> ClusterSnapshot {
         partitions: (0..partitions).map(|p| (p, offsets)).collect(),
         ..TopicSnapshot::default()
     };
+    let progress = TopicProgress { catch_up_seconds: Some(0.0), ..TopicProgress::default() };
     let group = GroupSnapshot {
         group_type: GroupType::Classic,
         state: "Stable".to_owned(),
@@ -286,6 +289,8 @@ fn whole(groups: usize, topics: usize, partitions: i32) -> ClusterSnapshot {
         members: Some(1),
         read_at_ms: NOW_MS,
         topics: names.iter().map(|name| (name.clone(), places.clone())).collect(),
+        progress: names.iter().map(|name| (name.clone(), progress.clone())).collect(),
+        lag_is_bound: false,
     };
     ClusterSnapshot {
         taken_at_ms: NOW_MS,
