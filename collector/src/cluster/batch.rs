@@ -21,6 +21,13 @@ pub(crate) struct Found {
     pub(crate) unfinished: Option<Search>,
 }
 
+impl Found {
+    /// A record was seen that lies at the offset or after.
+    pub(crate) fn shows_a_record(&self) -> bool {
+        self.looked && self.record.is_some()
+    }
+}
+
 const HEADER_BYTES: usize = 61;
 const MAGIC_AT: usize = 16;
 const COMPRESSION: i16 = 7;

@@ -73,7 +73,7 @@ impl Default for Limits {
         Self {
             frame_bytes: 16 << 20,
             elements: 1_000_000,
-            groups: 20_000,
+            groups: 100_000,
             partitions: 200_000,
             probes: 1_000,
         }

@@ -1,11 +1,9 @@
 //! The snapshot as JSON, version 1: what `tapline lag --json` prints and `/api/v1/lag` serves.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
-use super::snapshot::{ClusterSnapshot, GroupPartition, GroupSnapshot, TopicProgress};
+use super::snapshot::{ClusterSnapshot, GroupPartition, GroupSnapshot, Places, TopicProgress};
 
 /// The lag of every group, as documented; additions are allowed, changes are not.
 pub fn to_json(snapshot: &ClusterSnapshot) -> Value {
@@ -40,7 +38,7 @@ fn group(name: &str, group: &GroupSnapshot, taken_at_ms: i64) -> Value {
     })
 }
 
-fn topic(name: &str, partitions: &BTreeMap<i32, GroupPartition>, progress: Option<&TopicProgress>) -> Value {
+fn topic(name: &str, partitions: &Places, progress: Option<&TopicProgress>) -> Value {
     let seconds = GroupSnapshot::topic_lag_seconds(partitions);
     let unknown = TopicProgress::default();
     let progress = progress.unwrap_or(&unknown);
@@ -84,6 +82,8 @@ fn whole_if_possible(seconds: f64) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::cluster::snapshot::{Activity, GroupType, StuckPartition, Unknown};
 
@@ -126,7 +126,7 @@ mod tests {
             protocol: "uniform".to_owned(),
             members: Some(1),
             read_at_ms: 1_000_000,
-            topics: [("orders".to_owned(), [(0, known), (1, uncommitted)].into())].into(),
+            topics: [("orders".to_owned(), Arc::new([(0, known), (1, uncommitted)].into()))].into(),
             progress: [("orders".to_owned(), progress)].into(),
             lag_is_bound: false,
         };

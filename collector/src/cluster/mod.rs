@@ -21,6 +21,7 @@ mod properties;
 mod refresh;
 mod search;
 pub mod snapshot;
+mod sorted;
 mod state;
 mod topic;
 mod wire;

@@ -5,8 +5,10 @@
 //! the epoch, by the watcher's clock unless stated otherwise.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use super::activity::{Activity, Rules as ActivityRules, StuckPartition, TopicProgress};
+pub use super::sorted::Sorted;
 
 /// The kinds of consumer groups a broker tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -251,6 +253,9 @@ pub struct GroupPartition {
     pub assigned: bool,
 }
 
+/// A group's places in a topic, by partition.
+pub type Places = Sorted<i32, GroupPartition>;
+
 /// One group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupSnapshot {
@@ -265,7 +270,7 @@ pub struct GroupSnapshot {
     /// When the commits were last read.
     pub read_at_ms: i64,
     /// By topic, then partition.
-    pub topics: BTreeMap<String, BTreeMap<i32, GroupPartition>>,
+    pub topics: BTreeMap<String, Arc<Places>>,
     /// How it gets on, by topic.
     pub progress: BTreeMap<String, TopicProgress>,
     /// A share group, of which the broker does not count the lag everywhere: some of its lags are
@@ -275,12 +280,12 @@ pub struct GroupSnapshot {
 
 impl GroupSnapshot {
     /// Sum of the known lags of a topic's partitions; `None` when none is known.
-    pub fn topic_lag_records(partitions: &BTreeMap<i32, GroupPartition>) -> Option<i64> {
+    pub fn topic_lag_records(partitions: &Places) -> Option<i64> {
         partitions.values().filter_map(|p| p.lag_records).reduce(|a, b| a.saturating_add(b))
     }
 
     /// Maximum of the known ages, with the error of the partition that has it.
-    pub fn topic_lag_seconds(partitions: &BTreeMap<i32, GroupPartition>) -> Option<(f64, f64)> {
+    pub fn topic_lag_seconds(partitions: &Places) -> Option<(f64, f64)> {
         partitions
             .values()
             .filter_map(|p| p.lag_seconds.map(|s| (s, p.lag_seconds_error)))

@@ -11,7 +11,7 @@ use super::ask::{Commits, Description, Listed, Metadata, ShareProgress, Trouble,
 use super::config::Config;
 use super::snapshot::{GroupSnapshot, GroupType, TopicSnapshot, Unread};
 use super::topic::{Ends, Topic};
-use group::{Group, figures, progress};
+use group::{Group, World};
 
 mod aside;
 mod group;
@@ -222,29 +222,38 @@ impl State {
 
     /// All has been read: makes the figures of whatever is fresh.
     pub(crate) fn finish(&mut self, config: &Config) {
-        let mut used: BTreeMap<&str, BTreeSet<(i32, i64)>> = BTreeMap::new();
-        for group in self.groups.values_mut() {
+        let Self { topics, groups, over_limit, forbidden_topics, .. } = self;
+        let world = World { topics, over_limit, forbidden: forbidden_topics, config };
+        let mut used: BTreeMap<&str, Vec<(i32, i64)>> = BTreeMap::new();
+        for group in groups.values_mut() {
             if group.fresh {
-                group.figures =
-                    figures(group, &self.topics, &self.over_limit, &self.forbidden_topics, config);
-                progress(group, &self.topics, config);
+                group::renew(group, world);
             } else {
                 // A topic that went while the coordinator was away has gone all the same.
-                group.figures.retain(|name, _| self.topics.contains_key(name));
+                group.figures.retain(|name, _| world.topics.contains_key(name));
                 group.memory.retain(|name, _| group.figures.contains_key(name));
                 let unread = group.memory.iter().map(|(name, memory)| (name.clone(), memory.unread()));
                 group.progress = unread.collect();
             }
-            for (name, partitions) in &group.figures {
-                let places = partitions
-                    .iter()
-                    .filter_map(|(&index, figure)| Some((index, figure.committed?.max(figure.start?))));
-                used.entry(name).or_default().extend(places);
-            }
         }
-        let nowhere = BTreeSet::new();
-        for (name, topic) in &mut self.topics {
-            topic.forget_all_but(used.get(name.as_str()).unwrap_or(&nowhere));
+        // What lies at a position is remembered for as long as a group stands there.
+        let with_found = topics.iter().filter(|(_, topic)| topic.has_found());
+        let with_found: BTreeSet<&str> = with_found.map(|(name, _)| name.as_str()).collect();
+        for (name, places) in groups.values().flat_map(|group| &group.figures) {
+            if !with_found.contains(name.as_str()) {
+                continue;
+            }
+            let positions = places
+                .iter()
+                .filter_map(|(&index, figure)| Some((index, figure.committed?.max(figure.start?))));
+            used.entry(name).or_default().extend(positions);
+        }
+        let mut used: BTreeMap<String, Vec<(i32, i64)>> =
+            used.into_iter().map(|(name, positions)| (name.to_owned(), positions)).collect();
+        for (name, topic) in topics {
+            let mut positions = used.remove(name).unwrap_or_default();
+            positions.sort_unstable();
+            topic.forget_all_but(&positions);
         }
     }
 

@@ -491,7 +491,10 @@ pub(crate) fn cluster() -> ClusterSnapshot {
         members,
         read_at_ms: NOW_MS - 3_000,
         progress: topics.iter().map(|(t, parts)| ((*t).to_owned(), progress(parts))).collect(),
-        topics: topics.into_iter().map(|(t, parts)| (t.to_owned(), (0..).zip(parts).collect())).collect(),
+        topics: topics
+            .into_iter()
+            .map(|(t, parts)| (t.to_owned(), Arc::new((0..).zip(parts).collect())))
+            .collect(),
         lag_is_bound: false,
     };
     let caught_up = |end| vec![at(end, end, 0.0); 6];

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::findings::{Draft, Findings, key};
 use crate::cluster::snapshot::{
-    ClusterSnapshot, GroupPartition, GroupSnapshot, StuckPartition, TopicProgress, Unknown,
+    ClusterSnapshot, GroupSnapshot, Places, StuckPartition, TopicProgress, Unknown,
 };
 use crate::view::{Finding, FindingSource};
 
@@ -130,7 +130,7 @@ impl Place<'_> {
         findings.is_open(&self.key(detector))
     }
 
-    fn lost(&self, lost: i64, partitions: &BTreeMap<i32, GroupPartition>) -> Draft {
+    fn lost(&self, lost: i64, partitions: &Places) -> Draft {
         let by_partition: BTreeMap<String, i64> = partitions
             .iter()
             .filter(|(_, p)| p.lost_records > 0)
@@ -157,7 +157,7 @@ impl Place<'_> {
         }
     }
 
-    fn ahead(&self, ahead: &[i32], partitions: &BTreeMap<i32, GroupPartition>) -> Draft {
+    fn ahead(&self, ahead: &[i32], partitions: &Places) -> Draft {
         let offsets: BTreeMap<String, serde_json::Value> = ahead
             .iter()
             .filter_map(|id| Some((id, partitions.get(id)?)))
@@ -184,7 +184,7 @@ impl Place<'_> {
         }
     }
 
-    fn stuck(&self, progress: &TopicProgress, partitions: &BTreeMap<i32, GroupPartition>) -> Draft {
+    fn stuck(&self, progress: &TopicProgress, partitions: &Places) -> Draft {
         let since =
             |ms| DateTime::from_timestamp_millis(ms).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
         let where_it_stands = |stuck: &StuckPartition| {
@@ -231,13 +231,7 @@ impl Place<'_> {
         }
     }
 
-    fn behind(
-        &self,
-        seconds: f64,
-        error: f64,
-        max: f64,
-        partitions: &BTreeMap<i32, GroupPartition>,
-    ) -> Draft {
+    fn behind(&self, seconds: f64, error: f64, max: f64, partitions: &Places) -> Draft {
         let records = GroupSnapshot::topic_lag_records(partitions);
         let evidence = BTreeMap::from([
             ("topic".to_owned(), json!(self.topic)),
@@ -287,7 +281,9 @@ fn tenths(seconds: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::snapshot::GroupType;
+    use std::sync::Arc;
+
+    use crate::cluster::snapshot::{GroupPartition, GroupType};
 
     fn partition(lost: i64, seconds: f64, unknown: Option<Unknown>) -> GroupPartition {
         GroupPartition {
@@ -312,7 +308,7 @@ mod tests {
             protocol: "range".to_owned(),
             members: Some(1),
             read_at_ms: at_ms,
-            topics: BTreeMap::from([("orders".to_owned(), BTreeMap::from([(0, partition)]))]),
+            topics: BTreeMap::from([("orders".to_owned(), Arc::new(Places::from([(0, partition)])))]),
             progress: BTreeMap::new(),
             lag_is_bound: false,
         };

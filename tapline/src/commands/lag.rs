@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use checks::filter::Filter;
 use collector::cluster::Watcher;
 use collector::cluster::json::to_json;
-use collector::cluster::snapshot::{ClusterSnapshot, GroupPartition, GroupSnapshot, Unknown};
+use collector::cluster::snapshot::{ClusterSnapshot, GroupPartition, GroupSnapshot, Places, Unknown};
 
 use super::{Outcome, colour, environment};
 use crate::cli::LagArgs;
@@ -55,7 +55,7 @@ fn table(
     for (name, group) in &snapshot.groups {
         for (topic, partitions) in &group.topics {
             if by_partition {
-                for (partition, p) in partitions {
+                for (partition, p) in partitions.iter() {
                     lines.push(partition_line(name, group, &format!("{topic}[{partition}]"), p));
                 }
             } else {
@@ -162,12 +162,7 @@ fn partition_line(name: &str, group: &GroupSnapshot, topic: &str, p: &GroupParti
     line(name, group, topic, [number(p.committed), number(p.end), lag], &time, loud)
 }
 
-fn topic_line(
-    name: &str,
-    group: &GroupSnapshot,
-    topic: &str,
-    partitions: &std::collections::BTreeMap<i32, GroupPartition>,
-) -> Line {
+fn topic_line(name: &str, group: &GroupSnapshot, topic: &str, partitions: &Places) -> Line {
     let lost: i64 = partitions.values().map(|p| p.lost_records).sum();
     let unknown = partitions.values().filter(|p| p.lag_records.is_none()).count();
     let mut lag =

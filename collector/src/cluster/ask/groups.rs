@@ -10,7 +10,7 @@ use kafka_protocol::messages::{
 
 use super::{Trouble, checked, text};
 use crate::cluster::refresh::GROUPS_PER_REQUEST;
-use crate::cluster::snapshot::GroupType;
+use crate::cluster::snapshot::{GroupType, Sorted};
 use crate::cluster::wire::{Connection, DescribeShareGroupOffsetsRequest, ShareGroupOffsets, WireError};
 
 /// A group that a broker lists, and thereby coordinates.
@@ -86,7 +86,7 @@ pub(crate) async fn find_coordinators(
 }
 
 /// A group's commits: by topic and partition the offset, or why it is not known.
-pub(crate) type Commits = BTreeMap<String, BTreeMap<i32, Result<i64, i16>>>;
+pub(crate) type Commits = BTreeMap<String, Sorted<i32, Result<i64, i16>>>;
 
 /// Does this broker list its groups? librdkafka's mock cluster does not, nor does it know what
 /// it means to be asked for the commits of all topics.
@@ -132,13 +132,10 @@ async fn commits_of_many(
         let commits = checked(group.error_code).map(|()| {
             let mut commits = Commits::new();
             for topic in group.topics {
-                let partitions = topic
-                    .partitions
-                    .iter()
-                    .filter_map(|p| commit(p.committed_offset, p.error_code).map(|c| (p.partition_index, c)));
-                commits.entry(topic.name.to_string()).or_default().extend(partitions);
+                let partitions =
+                    topic.partitions.iter().map(|p| (p.partition_index, p.committed_offset, p.error_code));
+                add(&mut commits, &topic.name, partitions);
             }
-            commits.retain(|_, partitions| !partitions.is_empty());
             commits
         });
         (group.group_id.to_string(), commits)
@@ -164,14 +161,21 @@ async fn commits_of_one(
     checked(answer.error_code)?;
     let mut commits = Commits::new();
     for topic in answer.topics {
-        let partitions = topic
-            .partitions
-            .iter()
-            .filter_map(|p| commit(p.committed_offset, p.error_code).map(|c| (p.partition_index, c)));
-        commits.entry(topic.name.to_string()).or_default().extend(partitions);
+        let partitions =
+            topic.partitions.iter().map(|p| (p.partition_index, p.committed_offset, p.error_code));
+        add(&mut commits, &topic.name, partitions);
     }
-    commits.retain(|_, partitions| !partitions.is_empty());
     Ok(commits)
+}
+
+/// Adds what a broker says of one topic: partition, offset, error code. Should it speak of a topic
+/// twice, the last word holds.
+fn add(commits: &mut Commits, topic: &str, partitions: impl Iterator<Item = (i32, i64, i16)>) {
+    let known: Sorted<_, _> =
+        partitions.filter_map(|(index, offset, code)| Some((index, commit(offset, code)?))).collect();
+    if !known.is_empty() {
+        commits.insert(topic.to_owned(), known);
+    }
 }
 
 /// How far share groups have come.
@@ -182,7 +186,7 @@ pub(crate) struct ShareProgress {
     /// Partitions that the group has a state for, and no start offset yet.
     pub(crate) unset: BTreeMap<String, BTreeSet<i32>>,
     /// Records that are not done with, where the broker counts them itself (KIP-1226).
-    pub(crate) lags: BTreeMap<String, BTreeMap<i32, i64>>,
+    pub(crate) lags: BTreeMap<String, Sorted<i32, i64>>,
 }
 
 /// The progress of share groups, of all their topics.

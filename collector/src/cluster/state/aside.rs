@@ -22,14 +22,15 @@ impl State {
             for (name, commits) in &group.commits {
                 let Some(topic) = self.topics.get(name) else { continue };
                 let readable = topic.readable(now_ms);
-                for (&index, commit) in commits {
+                let figures = group.figures.get(name);
+                for (&index, commit) in commits.iter() {
                     let (Ok(committed), Some(partition)) = (commit, topic.partitions.get(&index)) else {
                         continue;
                     };
                     if group.is_former(name, index) {
                         continue;
                     }
-                    let before = group.figures.get(name).and_then(|p| p.get(&index));
+                    let before = figures.and_then(|p| p.get(&index));
                     let rests = before.is_none_or(|f| f.committed == Some(*committed));
                     let may_be_marker = rests || topic.transactional;
                     if let Some(probe) = partition.probe(*committed, may_be_marker, readable, (name, index)) {
@@ -80,7 +81,7 @@ impl State {
     pub(crate) fn hanging(&mut self, now_ms: i64, max: usize) -> BTreeMap<i32, Vec<(String, i32)>> {
         let mut by_leader: BTreeMap<i32, Vec<(String, i32)>> = BTreeMap::new();
         for (name, topic) in &mut self.topics {
-            for (&index, partition) in &mut topic.partitions {
+            for (&index, partition) in topic.partitions.iter_mut() {
                 let Some(leader) = partition.offsets.leader else { continue };
                 let of_leader = by_leader.entry(leader).or_default();
                 if of_leader.len() < max

@@ -1,18 +1,19 @@
 //! One group: what was read of it, and the figures made from that.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::cluster::activity::{Now, Seen, Standing, TopicMemory};
 use crate::cluster::ask::Commits;
 use crate::cluster::config::Config;
-use crate::cluster::snapshot::{GroupPartition, GroupType, TopicProgress, Unknown};
+use crate::cluster::snapshot::{GroupPartition, GroupType, Places, Sorted, TopicProgress, Unknown};
 use crate::cluster::topic::{Partition, Topic};
 
 /// Of the time between two readings of a group at most so many intervals count as watched.
 const CREDIT_INTERVALS: u32 = 3;
 
-/// By topic and partition.
-type Figures = BTreeMap<String, BTreeMap<i32, GroupPartition>>;
+/// By topic; shared with the snapshots that show them.
+type Figures = BTreeMap<String, Arc<Places>>;
 
 /// A group, its commits, and the figures made from them.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(crate) struct Group {
     former: BTreeMap<String, BTreeMap<i32, i64>>,
     /// Of a share group: where it has no start offset yet, and the broker's own lags.
     pub(super) unset: BTreeMap<String, BTreeSet<i32>>,
-    pub(super) lags: BTreeMap<String, BTreeMap<i32, i64>>,
+    pub(super) lags: BTreeMap<String, Sorted<i32, i64>>,
     /// When the commits were read; 0 before the first time.
     pub(super) read_at_ms: i64,
     /// The commits were read in this refresh.
@@ -154,116 +155,168 @@ fn is_rebalancing(state: &str) -> bool {
         .any(|name| state.eq_ignore_ascii_case(name))
 }
 
-/// Lets the memory of a group look at its new figures.
-pub(super) fn progress(group: &mut Group, topics: &BTreeMap<String, Topic>, config: &Config) {
-    let credit = config.interval.saturating_mul(CREDIT_INTERVALS).as_millis();
-    let standing = group.standing();
-    group.memory.retain(|name, _| group.figures.contains_key(name));
+/// What the world is, for the figures of a group.
+#[derive(Clone, Copy)]
+pub(super) struct World<'a> {
+    pub(super) topics: &'a BTreeMap<String, Topic>,
+    /// Topics that are there but beyond the limit.
+    pub(super) over_limit: &'a BTreeSet<String>,
+    /// Topics that we may not describe.
+    pub(super) forbidden: &'a BTreeSet<String>,
+    pub(super) config: &'a Config,
+}
+
+/// What a figure is made of, and what of it the memory of a group wants to know.
+#[derive(Clone, Copy, Debug, Default)]
+struct Basis {
+    /// Its ends were read in this refresh.
+    fresh: bool,
+    /// A record was seen that lies at the group's place or after.
+    looked_at: bool,
+}
+
+/// Makes the figures of a group that is fresh, and lets its memory look at them.
+pub(super) fn renew(group: &mut Group, world: World<'_>) {
+    let before = std::mem::take(&mut group.figures);
     group.progress.clear();
-    for (name, figures) in &group.figures {
-        let topic = topics.get(name);
-        let now = Now {
-            at_ms: group.read_at_ms,
-            credit_ms_max: i64::try_from(credit).unwrap_or(i64::MAX),
-            standing,
-            topic_id: topic.and_then(|t| t.id),
-        };
-        let seen = figures.iter().map(|(&index, figure)| {
-            let partition = topic.and_then(|t| t.partitions.get(&index));
-            let position = figure.committed.max(figure.start);
-            let looked_at = partition.zip(position).is_some_and(|(p, at)| p.looked_at(at));
-            Seen {
-                partition: index,
-                figure,
-                fresh: partition.is_some_and(|p| p.fresh),
-                record_there: looked_at && topic.is_some_and(|t| !t.transactional),
-            }
-        });
-        let memory = group.memory.entry(name.clone()).or_default();
-        group.progress.insert(name.clone(), memory.look(&now, &config.activity, seen));
+    let mut figures = Figures::new();
+    let mut bases = Vec::new();
+    for name in group.topic_names() {
+        let topic = world.topics.get(&name);
+        if world.over_limit.contains(&name) || (topic.is_none() && !world.config.topics.matches(&name)) {
+            continue;
+        }
+        let places = group.figures_of(&name, topic, before.get(&name), world, &mut bases);
+        if places.is_empty() {
+            continue;
+        }
+        let progress = group.look(&name, topic, &places, &bases, world.config);
+        group.progress.insert(name.clone(), progress);
+        figures.insert(name, Arc::new(places));
     }
+    group.memory.retain(|name, _| figures.contains_key(name));
+    group.figures = figures;
 }
 
 /// A commit, if there is one, and whether a member is assigned.
-type Place = (Option<Result<i64, i16>>, bool);
+type Standpoint = (Option<Result<i64, i16>>, bool);
 
-pub(super) fn figures(
-    group: &Group,
-    topics: &BTreeMap<String, Topic>,
-    over_limit: &BTreeSet<String>,
-    forbidden: &BTreeSet<String>,
-    config: &Config,
-) -> Figures {
-    let mut places: BTreeMap<&str, BTreeMap<i32, Place>> = BTreeMap::new();
-    for (topic, commits) in &group.commits {
-        let of_topic = places.entry(topic).or_default();
-        of_topic.extend(commits.iter().map(|(&index, &commit)| (index, (Some(commit), false))));
+impl Group {
+    /// The topics it has to do with, in order.
+    fn topic_names(&self) -> BTreeSet<String> {
+        let names = self.commits.keys().chain(self.assigned.keys()).chain(self.unset.keys());
+        names.cloned().collect()
     }
-    for (topic, assigned) in &group.assigned {
-        let of_topic = places.entry(topic).or_default();
-        for &index in assigned {
-            of_topic.entry(index).or_insert((None, true)).1 = true;
-        }
-    }
-    for (topic, unset) in &group.unset {
-        let of_topic = places.entry(topic).or_default();
-        for &index in unset {
-            of_topic.entry(index).or_insert((None, false));
-        }
-    }
-    places.retain(|topic, _| config.topics.matches(topic) && !over_limit.contains(*topic));
 
-    let mut figures = BTreeMap::new();
-    for (name, indexes) in places {
-        let topic = topics.get(name);
-        let mut of_topic = BTreeMap::new();
-        for (index, (commit, assigned)) in indexes {
+    /// Where it stands in a topic.
+    fn standpoints(&self, name: &str) -> Sorted<i32, Standpoint> {
+        let commits = self.commits.get(name).into_iter().flat_map(|commits| commits.iter());
+        let assigned = self.assigned.get(name);
+        let is_assigned = |index: &i32| assigned.is_some_and(|assigned| assigned.contains(index));
+        let mut standpoints: Sorted<i32, Standpoint> =
+            commits.map(|(&index, &commit)| (index, (Some(commit), is_assigned(&index)))).collect();
+        for &index in assigned.into_iter().flatten() {
+            if !standpoints.contains_key(&index) {
+                standpoints.insert(index, (None, true));
+            }
+        }
+        for &index in self.unset.get(name).into_iter().flatten() {
+            if !standpoints.contains_key(&index) {
+                standpoints.insert(index, (None, false));
+            }
+        }
+        standpoints
+    }
+
+    fn figures_of(
+        &self,
+        name: &str,
+        topic: Option<&Topic>,
+        before: Option<&Arc<Places>>,
+        world: World<'_>,
+        bases: &mut Vec<Basis>,
+    ) -> Places {
+        bases.clear();
+        let former = self.former.get(name);
+        let figures = self.standpoints(name).into_iter().map(|(index, (commit, assigned))| {
             let partition = topic.and_then(|t| t.partitions.get(&index));
-            let before = group.figures.get(name).and_then(|p| p.get(&index));
-            let mut figure = match (partition, before) {
-                (Some(partition), _) if group.is_former(name, index) => {
-                    let figure = partition.figure(commit, assigned);
+            let fresh = partition.is_some_and(|p| p.fresh);
+            let mut looked_at = false;
+            let mut figure = match partition {
+                Some(partition) if former.is_some_and(|f| f.contains_key(&index)) => {
+                    let (figure, _) = partition.figure(commit, assigned);
+                    // Beyond the new end it is worse than unknown.
                     GroupPartition {
-                        lag_records: None,
-                        stable_lag_records: None,
-                        lost_records: 0,
-                        lag_seconds: None,
-                        lag_seconds_error: 0.0,
-                        // Beyond the new end it is worse than unknown.
                         unknown: figure.unknown.or(Some(Unknown::Recreated)),
-                        ..figure
+                        ..without_lag(figure)
                     }
                 }
-                // The ends are of an earlier refresh than the commit: the figures stay those of then.
-                (Some(partition), Some(before)) if !partition.fresh => {
-                    GroupPartition { assigned, ..before.clone() }
-                }
-                (Some(partition), None) if !partition.fresh => GroupPartition {
-                    lag_records: None,
-                    stable_lag_records: None,
-                    lost_records: 0,
-                    lag_seconds: None,
-                    lag_seconds_error: 0.0,
-                    unknown: Some(Unknown::Unreadable),
-                    ..partition.figure(commit, assigned)
+                Some(partition) if !partition.fresh => match before.and_then(|b| b.get(&index)) {
+                    // The ends are of an earlier refresh than the commit: the figures stay those of then.
+                    Some(before) => GroupPartition { assigned, ..before.clone() },
+                    None => {
+                        let (figure, _) = partition.figure(commit, assigned);
+                        GroupPartition { unknown: Some(Unknown::Unreadable), ..without_lag(figure) }
+                    }
                 },
-                (Some(partition), _) => partition.figure(commit, assigned),
-                (None, _) => {
-                    let nowhere = Partition::default().figure(commit, assigned);
-                    let why = if forbidden.contains(name) { Unknown::Unreadable } else { Unknown::TopicGone };
+                Some(partition) => {
+                    let (figure, looked) = partition.figure(commit, assigned);
+                    looked_at = looked;
+                    figure
+                }
+                None => {
+                    let (nowhere, _) = Partition::default().figure(commit, assigned);
+                    let gone = !world.forbidden.contains(name);
+                    let why = if gone { Unknown::TopicGone } else { Unknown::Unreadable };
                     GroupPartition { unknown: Some(why), ..nowhere }
                 }
             };
-            if group.group_type == GroupType::Share && partition.is_none_or(|p| p.fresh) {
-                group.share(name, index, &mut figure);
+            if self.group_type == GroupType::Share && (fresh || partition.is_none()) {
+                self.share(name, index, &mut figure);
             }
-            of_topic.insert(index, figure);
-        }
-        if !of_topic.is_empty() {
-            figures.insert(name.to_owned(), of_topic);
-        }
+            bases.push(Basis { fresh, looked_at });
+            (index, figure)
+        });
+        figures.collect()
     }
-    figures
+
+    /// Lets the memory of a topic look at its new figures.
+    fn look(
+        &mut self,
+        name: &str,
+        topic: Option<&Topic>,
+        places: &Places,
+        bases: &[Basis],
+        config: &Config,
+    ) -> TopicProgress {
+        let credit = config.interval.saturating_mul(CREDIT_INTERVALS).as_millis();
+        let now = Now {
+            at_ms: self.read_at_ms,
+            credit_ms_max: i64::try_from(credit).unwrap_or(i64::MAX),
+            standing: self.standing(),
+            topic_id: topic.and_then(|t| t.id),
+        };
+        let certain = topic.is_some_and(|t| !t.transactional);
+        let seen = places.iter().zip(bases).map(|((&partition, figure), basis)| Seen {
+            partition,
+            figure,
+            fresh: basis.fresh,
+            record_there: basis.looked_at && certain,
+        });
+        self.memory.entry(name.to_owned()).or_default().look(&now, &config.activity, seen)
+    }
+}
+
+/// The same with no lag, as that is not known.
+fn without_lag(figure: GroupPartition) -> GroupPartition {
+    GroupPartition {
+        lag_records: None,
+        stable_lag_records: None,
+        lost_records: 0,
+        lag_seconds: None,
+        lag_seconds_error: 0.0,
+        ..figure
+    }
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ struct Groups<'a> {
 }
 
 /// A group's places in a topic, by partition.
-pub(super) type Partitions = BTreeMap<i32, snapshot::GroupPartition>;
+pub(super) type Partitions = snapshot::Places;
 
 impl<'a> Groups<'a> {
     fn shown(&self) -> impl Iterator<Item = (&'a str, &'a GroupSnapshot)> {
@@ -50,7 +50,9 @@ impl<'a> Groups<'a> {
     fn shown_topics(&self) -> impl Iterator<Item = (GroupTopic<'a>, &'a Partitions)> {
         let cluster = self.cluster;
         self.shown().flat_map(move |(group, g)| {
-            g.topics.iter().map(move |(topic, partitions)| (GroupTopic { cluster, group, topic }, partitions))
+            g.topics
+                .iter()
+                .map(move |(topic, partitions)| (GroupTopic { cluster, group, topic }, &**partitions))
         })
     }
 

@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use super::{Cost, Peer};
 use crate::cluster::snapshot::{
-    ClusterSnapshot, GroupPartition, GroupSnapshot, GroupType, PartitionOffsets, TopicProgress,
+    ClusterSnapshot, GroupPartition, GroupSnapshot, GroupType, PartitionOffsets, Places, TopicProgress,
     TopicSnapshot, Unknown, WatchStats,
 };
 use crate::export::fixture::{self, NOW_MS, at, unknown};
@@ -66,7 +66,10 @@ fn cluster() -> ClusterSnapshot {
         protocol: if state == "Stable" { "range".to_owned() } else { String::new() },
         members,
         read_at_ms: NOW_MS,
-        topics: topics.into_iter().map(|(t, parts)| (t.to_owned(), (0..).zip(parts).collect())).collect(),
+        topics: topics
+            .into_iter()
+            .map(|(t, parts)| (t.to_owned(), Arc::new((0..).zip(parts).collect())))
+            .collect(),
         progress: BTreeMap::new(),
         lag_is_bound: false,
     };
@@ -266,7 +269,7 @@ fn beyond_the_budget_partitions_fold_as_their_rows_say() {
 /// Groups and topics of which everything is known.
 fn whole(groups: usize, topics: usize, partitions: i32) -> ClusterSnapshot {
     let names: Vec<String> = (0..topics).map(|t| format!("t{t}")).collect();
-    let places: BTreeMap<i32, GroupPartition> = (0..partitions).map(|p| (p, at(1, 3, 2.0))).collect();
+    let places: Arc<Places> = Arc::new((0..partitions).map(|p| (p, at(1, 3, 2.0))).collect());
     let offsets = PartitionOffsets {
         start: Some(0),
         end: Some(3),
