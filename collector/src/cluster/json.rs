@@ -34,7 +34,7 @@ fn group(name: &str, group: &GroupSnapshot, taken_at_ms: i64) -> Value {
         "members": group.members,
         "stale_seconds": stale_seconds.map(whole_if_possible),
         "lag_is_bound": group.lag_is_bound,
-        "topics": group.topics.iter().map(|(t, p)| topic(t, p, group.progress.get(t))).collect::<Vec<_>>(),
+        "topics": group.topics.iter().map(|(t, p)| topic(t, p, group.progress.get(t).map(|p| &**p))).collect::<Vec<_>>(),
     })
 }
 
@@ -127,7 +127,7 @@ mod tests {
             members: Some(1),
             read_at_ms: 1_000_000,
             topics: [("orders".to_owned(), Arc::new([(0, known), (1, uncommitted)].into()))].into(),
-            progress: [("orders".to_owned(), progress)].into(),
+            progress: [("orders", Arc::new(progress))].into(),
             lag_is_bound: false,
         };
         let snapshot = ClusterSnapshot {

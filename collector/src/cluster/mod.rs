@@ -15,6 +15,7 @@ mod history;
 pub mod json;
 mod lag;
 mod look;
+mod named;
 mod partition;
 mod pool;
 mod properties;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use super::activity::{Activity, Rules as ActivityRules, StuckPartition, TopicProgress};
+pub use super::named::Named;
 pub use super::sorted::Sorted;
 
 /// The kinds of consumer groups a broker tells apart.
@@ -270,9 +271,9 @@ pub struct GroupSnapshot {
     /// When the commits were last read.
     pub read_at_ms: i64,
     /// By topic, then partition.
-    pub topics: BTreeMap<String, Arc<Places>>,
+    pub topics: Named<Arc<Places>>,
     /// How it gets on, by topic.
-    pub progress: BTreeMap<String, TopicProgress>,
+    pub progress: Named<Arc<TopicProgress>>,
     /// A share group, of which the broker does not count the lag everywhere: some of its lags are
     /// upper bounds.
     pub lag_is_bound: bool,

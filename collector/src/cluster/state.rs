@@ -5,6 +5,7 @@
 //! of then, as mixing the two ages would make up a lag that never was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::activity::Rules;
 use super::ask::{Commits, Description, Listed, Metadata, ShareProgress, Trouble, code};
@@ -152,7 +153,7 @@ impl State {
             Ok(mut description) => {
                 if group.group_type == GroupType::Streams {
                     // A task may be of more partitions than one of its topics has.
-                    for (name, assigned) in &mut description.assigned {
+                    for (name, assigned) in description.assigned.iter_mut() {
                         let Some(topic) = self.topics.get(name) else { continue };
                         assigned.retain(|index| topic.partitions.contains_key(index));
                     }
@@ -217,7 +218,7 @@ impl State {
                 && !self.over_limit.contains(*name)
                 && config.topics.matches(name)
         });
-        unlisted.cloned().collect()
+        unlisted.map(str::to_owned).collect()
     }
 
     /// All has been read: makes the figures of whatever is fresh.
@@ -232,15 +233,16 @@ impl State {
                 // A topic that went while the coordinator was away has gone all the same.
                 group.figures.retain(|name, _| world.topics.contains_key(name));
                 group.memory.retain(|name, _| group.figures.contains_key(name));
-                let unread = group.memory.iter().map(|(name, memory)| (name.clone(), memory.unread()));
-                group.progress = unread.collect();
+                let unread = group.memory.names().zip(group.memory.values());
+                group.progress =
+                    unread.map(|(name, memory)| (Arc::clone(name), Arc::new(memory.unread()))).collect();
             }
         }
         // What lies at a position is remembered for as long as a group stands there.
         let with_found = topics.iter().filter(|(_, topic)| topic.has_found());
         let with_found: BTreeSet<&str> = with_found.map(|(name, _)| name.as_str()).collect();
-        for (name, places) in groups.values().flat_map(|group| &group.figures) {
-            if !with_found.contains(name.as_str()) {
+        for (name, places) in groups.values().flat_map(|group| group.figures.iter()) {
+            if !with_found.contains(name) {
                 continue;
             }
             let positions = places

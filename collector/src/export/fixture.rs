@@ -490,7 +490,7 @@ pub(crate) fn cluster() -> ClusterSnapshot {
         protocol: "range".to_owned(),
         members,
         read_at_ms: NOW_MS - 3_000,
-        progress: topics.iter().map(|(t, parts)| ((*t).to_owned(), progress(parts))).collect(),
+        progress: topics.iter().map(|(t, parts)| (*t, Arc::new(progress(parts)))).collect(),
         topics: topics
             .into_iter()
             .map(|(t, parts)| (t.to_owned(), Arc::new((0..).zip(parts).collect())))

@@ -47,9 +47,9 @@ impl Groups {
         let mut found = BTreeSet::new();
         let mut lost_now = BTreeMap::new();
         for (name, group) in &snapshot.groups {
-            for (topic, partitions) in &group.topics {
+            for (topic, partitions) in group.topics.iter() {
                 let place = Place { group: name, snapshot: group, topic, at_ms: snapshot.taken_at_ms };
-                let about = (name.clone(), topic.clone());
+                let about = (name.clone(), topic.to_owned());
 
                 let lost: i64 = partitions.values().map(|p| p.lost_records.max(0)).sum();
                 let before = self.lost.get(&about).copied();
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    use crate::cluster::snapshot::{GroupPartition, GroupType};
+    use crate::cluster::snapshot::{GroupPartition, GroupType, Named};
 
     fn partition(lost: i64, seconds: f64, unknown: Option<Unknown>) -> GroupPartition {
         GroupPartition {
@@ -308,8 +308,8 @@ mod tests {
             protocol: "range".to_owned(),
             members: Some(1),
             read_at_ms: at_ms,
-            topics: BTreeMap::from([("orders".to_owned(), Arc::new(Places::from([(0, partition)])))]),
-            progress: BTreeMap::new(),
+            topics: Named::from([("orders", Arc::new(Places::from([(0, partition)])))]),
+            progress: Named::default(),
             lag_is_bound: false,
         };
         ClusterSnapshot {
@@ -374,7 +374,7 @@ mod tests {
                 ..TopicProgress::default()
             };
             let group = snapshot.groups.get_mut("billing").expect("the group");
-            group.progress.insert("orders".to_owned(), progress);
+            group.progress.insert("orders", Arc::new(progress));
             groups.look(&snapshot, None, &mut findings)
         };
         assert!(look(1, &[]).is_empty());

@@ -53,7 +53,7 @@ fn table(
 ) -> std::io::Result<()> {
     let mut lines = Vec::new();
     for (name, group) in &snapshot.groups {
-        for (topic, partitions) in &group.topics {
+        for (topic, partitions) in group.topics.iter() {
             if by_partition {
                 for (partition, p) in partitions.iter() {
                     lines.push(partition_line(name, group, &format!("{topic}[{partition}]"), p));
@@ -220,8 +220,9 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
-    use collector::cluster::snapshot::GroupType;
+    use collector::cluster::snapshot::{GroupType, Named};
 
     use super::*;
 
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn unknown_is_said_and_never_shown_as_zero() {
-        let partitions = BTreeMap::from([
+        let partitions = Places::from([
             (0, partition(Some(7), 0, None)),
             (1, partition(None, 0, Some(Unknown::Uncommitted))),
         ]);
@@ -253,8 +254,8 @@ mod tests {
             protocol: "range".to_owned(),
             members: Some(2),
             read_at_ms: 0,
-            topics: BTreeMap::from([("or\x1bders".to_owned(), partitions)]),
-            progress: BTreeMap::new(),
+            topics: Named::from([("or\x1bders", Arc::new(partitions))]),
+            progress: Named::default(),
             lag_is_bound: false,
         };
         let snapshot = ClusterSnapshot {
@@ -280,11 +281,11 @@ mod tests {
             protocol: String::new(),
             members: Some(1),
             read_at_ms: 0,
-            topics: BTreeMap::new(),
-            progress: BTreeMap::new(),
+            topics: Named::default(),
+            progress: Named::default(),
             lag_is_bound: true,
         };
-        let partitions = BTreeMap::from([(0, partition(Some(7), 0, None)), (1, partition(Some(0), 0, None))]);
+        let partitions = Places::from([(0, partition(Some(7), 0, None)), (1, partition(Some(0), 0, None))]);
         assert_eq!(topic_line("g", &group, "t", &partitions).cells[6], "<= 7");
         assert_eq!(partition_line("g", &group, "t[1]", &partitions[&1]).cells[6], "0");
         group.lag_is_bound = false;

@@ -1,6 +1,7 @@
 //! Who is in a group, and what each member works on: a request for every kind of group.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Buf;
 use kafka_protocol::messages::consumer_protocol_assignment::ConsumerProtocolAssignment;
@@ -10,7 +11,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::Decodable;
 
 use super::{Trouble, checked, code, text};
-use crate::cluster::snapshot::GroupType;
+use crate::cluster::snapshot::{GroupType, Named};
 use crate::cluster::wire::{self, Connection, StreamsGroup, StreamsGroupDescribeRequest, WireError};
 
 /// A group's members and what they are assigned.
@@ -19,7 +20,7 @@ pub(crate) struct Description {
     pub(crate) state: String,
     pub(crate) protocol: String,
     pub(crate) members: u32,
-    pub(crate) assigned: BTreeMap<String, BTreeSet<i32>>,
+    pub(crate) assigned: Named<BTreeSet<i32>>,
     /// `assigned` is all of it: what is not there, nobody works on.
     pub(crate) assignment_known: bool,
     /// Nobody ever joined it: a client that assigns itself commits here, or did.
@@ -62,7 +63,7 @@ async fn describe_classic(
             (code, ..) => code,
         };
         let description = checked(code).map(|()| {
-            let mut assigned: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+            let mut assigned: Named<BTreeSet<i32>> = Named::default();
             // Other protocols (Connect's, for one) put other things into their assignments.
             let mut readable = group.protocol_type.as_str() == "consumer";
             if readable {
@@ -86,11 +87,7 @@ async fn describe_classic(
 
 /// The assignment of a classic member is written by another client: hostile like all else.
 /// False if it can't be read; a member without any has an empty one.
-fn read_assignment(
-    bytes: &bytes::Bytes,
-    elements_max: usize,
-    assigned: &mut BTreeMap<String, BTreeSet<i32>>,
-) -> bool {
+fn read_assignment(bytes: &bytes::Bytes, elements_max: usize, assigned: &mut Named<BTreeSet<i32>>) -> bool {
     if bytes.is_empty() {
         return true;
     }
@@ -105,7 +102,7 @@ fn read_assignment(
     // Later versions only append; the oldest reads them all.
     let Ok(assignment) = ConsumerProtocolAssignment::decode(&mut bytes, 0) else { return false };
     for topic in assignment.assigned_partitions {
-        assigned.entry(topic.topic.to_string()).or_default().extend(topic.partitions);
+        assigned.get_or_default(&Arc::from(topic.topic.as_str())).extend(topic.partitions);
     }
     true
 }
@@ -115,9 +112,9 @@ async fn describe_consumer(connection: &Connection, groups: &[String]) -> Result
     let answer = connection.call(&request).await?;
     let described = answer.groups.into_iter().map(|group| {
         let description = checked(group.error_code).map(|()| {
-            let mut assigned: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+            let mut assigned: Named<BTreeSet<i32>> = Named::default();
             for topic in group.members.iter().flat_map(|m| &m.assignment.topic_partitions) {
-                let partitions = assigned.entry(topic.topic_name.to_string()).or_default();
+                let partitions = assigned.get_or_default(&Arc::from(topic.topic_name.as_str()));
                 partitions.extend(&topic.partitions);
             }
             Description {
@@ -139,10 +136,10 @@ async fn describe_share(connection: &Connection, groups: &[String]) -> Result<De
     let answer = connection.call(&request).await?;
     let described = answer.groups.into_iter().map(|group| {
         let description = checked(group.error_code).map(|()| {
-            let mut assigned: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+            let mut assigned: Named<BTreeSet<i32>> = Named::default();
             // Several members may share a partition.
             for topic in group.members.iter().flat_map(|m| &m.assignment.topic_partitions) {
-                let partitions = assigned.entry(topic.topic_name.to_string()).or_default();
+                let partitions = assigned.get_or_default(&Arc::from(topic.topic_name.as_str()));
                 partitions.extend(&topic.partitions);
             }
             Description {
@@ -182,8 +179,8 @@ async fn describe_streams(connection: &Connection, groups: &[String]) -> Result<
 /// Task n of a subtopology reads partition n of each of its source topics; where one has fewer
 /// partitions than there are tasks, the partition isn't there, which the state sorts out. False
 /// where a task's topics are not named.
-fn tasks_as_partitions(group: &StreamsGroup) -> (BTreeMap<String, BTreeSet<i32>>, bool) {
-    let mut assigned: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+fn tasks_as_partitions(group: &StreamsGroup) -> (Named<BTreeSet<i32>>, bool) {
+    let mut assigned: Named<BTreeSet<i32>> = Named::default();
     let mut known = true;
     for (subtopology, partitions) in group.members.iter().flat_map(|m| &m.active_tasks) {
         let mut topics = group
@@ -194,7 +191,7 @@ fn tasks_as_partitions(group: &StreamsGroup) -> (BTreeMap<String, BTreeSet<i32>>
             .peekable();
         known &= topics.peek().is_some();
         for topic in topics {
-            assigned.entry(topic.clone()).or_default().extend(partitions);
+            assigned.get_or_default(&Arc::from(topic.as_str())).extend(partitions);
         }
     }
     (assigned, known)
@@ -211,12 +208,12 @@ mod tests {
 
     #[test]
     fn a_broken_assignment_is_no_assignment() {
-        let mut assigned = BTreeMap::new();
+        let mut assigned = Named::default();
         let good =
             bytes::Bytes::from_static(b"\0\x01\0\0\0\x01\0\x01t\0\0\0\x02\0\0\0\0\0\0\0\x05\xff\xff\xff\xff");
         assert!(read_assignment(&good, 100, &mut assigned));
         assert_eq!(assigned["t"], BTreeSet::from([0, 5]));
-        let mut nothing = BTreeMap::new();
+        let mut nothing = Named::default();
         for cut in 1..good.len() {
             assert!(!read_assignment(&good.slice(..cut), 100, &mut nothing), "cut at {cut}");
         }

@@ -1,6 +1,7 @@
 //! Groups: which there are, who coordinates them, and how far they have come.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic};
 use kafka_protocol::messages::{
@@ -10,7 +11,7 @@ use kafka_protocol::messages::{
 
 use super::{Trouble, checked, text};
 use crate::cluster::refresh::GROUPS_PER_REQUEST;
-use crate::cluster::snapshot::{GroupType, Sorted};
+use crate::cluster::snapshot::{GroupType, Named, Sorted};
 use crate::cluster::wire::{Connection, DescribeShareGroupOffsetsRequest, ShareGroupOffsets, WireError};
 
 /// A group that a broker lists, and thereby coordinates.
@@ -86,7 +87,7 @@ pub(crate) async fn find_coordinators(
 }
 
 /// A group's commits: by topic and partition the offset, or why it is not known.
-pub(crate) type Commits = BTreeMap<String, Sorted<i32, Result<i64, i16>>>;
+pub(crate) type Commits = Named<Sorted<i32, Result<i64, i16>>>;
 
 /// Does this broker list its groups? librdkafka's mock cluster does not, nor does it know what
 /// it means to be asked for the commits of all topics.
@@ -130,7 +131,7 @@ async fn commits_of_many(
     let answer = connection.call(&request).await?;
     let groups = answer.groups.into_iter().map(|group| {
         let commits = checked(group.error_code).map(|()| {
-            let mut commits = Commits::new();
+            let mut commits = Commits::default();
             for topic in group.topics {
                 let partitions =
                     topic.partitions.iter().map(|p| (p.partition_index, p.committed_offset, p.error_code));
@@ -159,7 +160,7 @@ async fn commits_of_one(
     let request = OffsetFetchRequest::default().with_group_id(GroupId(text(group))).with_topics(topics);
     let answer = connection.call_up_to(&request, 7).await?;
     checked(answer.error_code)?;
-    let mut commits = Commits::new();
+    let mut commits = Commits::default();
     for topic in answer.topics {
         let partitions =
             topic.partitions.iter().map(|p| (p.partition_index, p.committed_offset, p.error_code));
@@ -174,7 +175,7 @@ fn add(commits: &mut Commits, topic: &str, partitions: impl Iterator<Item = (i32
     let known: Sorted<_, _> =
         partitions.filter_map(|(index, offset, code)| Some((index, commit(offset, code)?))).collect();
     if !known.is_empty() {
-        commits.insert(topic.to_owned(), known);
+        commits.insert(topic, known);
     }
 }
 
@@ -184,9 +185,9 @@ pub(crate) struct ShareProgress {
     /// The share-partition start offsets: everything before them is done with.
     pub(crate) starts: Commits,
     /// Partitions that the group has a state for, and no start offset yet.
-    pub(crate) unset: BTreeMap<String, BTreeSet<i32>>,
+    pub(crate) unset: Named<BTreeSet<i32>>,
     /// Records that are not done with, where the broker counts them itself (KIP-1226).
-    pub(crate) lags: BTreeMap<String, Sorted<i32, i64>>,
+    pub(crate) lags: Named<Sorted<i32, i64>>,
 }
 
 /// The progress of share groups, of all their topics.
@@ -205,16 +206,17 @@ fn progress_of_one(group: ShareGroupOffsets) -> (String, Result<ShareProgress, T
     let progress = checked(group.error_code).map(|()| {
         let mut progress = ShareProgress::default();
         for (topic, partitions) in group.topics {
+            let topic: Arc<str> = topic.into();
             for p in partitions {
                 match commit(p.start_offset, p.error_code) {
                     Some(start) => {
-                        progress.starts.entry(topic.clone()).or_default().insert(p.partition, start);
+                        progress.starts.get_or_default(&topic).insert(p.partition, start);
                         if start.is_ok() && p.lag >= 0 {
-                            progress.lags.entry(topic.clone()).or_default().insert(p.partition, p.lag);
+                            progress.lags.get_or_default(&topic).insert(p.partition, p.lag);
                         }
                     }
                     None => {
-                        progress.unset.entry(topic.clone()).or_default().insert(p.partition);
+                        progress.unset.get_or_default(&topic).insert(p.partition);
                     }
                 }
             }

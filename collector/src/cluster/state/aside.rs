@@ -19,7 +19,7 @@ impl State {
     pub(crate) fn probes(&self, now_ms: i64) -> Vec<Probe> {
         let mut probes = BTreeMap::new();
         for group in self.groups.values().filter(|g| g.fresh) {
-            for (name, commits) in &group.commits {
+            for (name, commits) in group.commits.iter() {
                 let Some(topic) = self.topics.get(name) else { continue };
                 let readable = topic.readable(now_ms);
                 let figures = group.figures.get(name);

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use crate::cluster::activity::{Now, Seen, Standing, TopicMemory};
 use crate::cluster::ask::Commits;
 use crate::cluster::config::Config;
-use crate::cluster::snapshot::{GroupPartition, GroupType, Places, Sorted, TopicProgress, Unknown};
+use crate::cluster::snapshot::{GroupPartition, GroupType, Named, Places, Sorted, TopicProgress, Unknown};
 use crate::cluster::topic::{Partition, Topic};
 
 /// Of the time between two readings of a group at most so many intervals count as watched.
 const CREDIT_INTERVALS: u32 = 3;
 
 /// By topic; shared with the snapshots that show them.
-type Figures = BTreeMap<String, Arc<Places>>;
+type Figures = Named<Arc<Places>>;
 
 /// A group, its commits, and the figures made from them.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Group {
     pub(crate) state: String,
     pub(super) protocol: String,
     pub(super) members: Option<u32>,
-    pub(super) assigned: BTreeMap<String, BTreeSet<i32>>,
+    pub(super) assigned: Named<BTreeSet<i32>>,
     /// `assigned` is all of it.
     pub(super) assignment_known: bool,
     /// Nobody ever joined it.
@@ -31,10 +31,10 @@ pub(crate) struct Group {
     pub(super) undescribable: bool,
     pub(super) commits: Commits,
     /// Of these commits, those that were made in a former topic of the same name.
-    former: BTreeMap<String, BTreeMap<i32, i64>>,
+    former: Named<Sorted<i32, i64>>,
     /// Of a share group: where it has no start offset yet, and the broker's own lags.
-    pub(super) unset: BTreeMap<String, BTreeSet<i32>>,
-    pub(super) lags: BTreeMap<String, Sorted<i32, i64>>,
+    pub(super) unset: Named<BTreeSet<i32>>,
+    pub(super) lags: Named<Sorted<i32, i64>>,
     /// When the commits were read; 0 before the first time.
     pub(super) read_at_ms: i64,
     /// The commits were read in this refresh.
@@ -45,8 +45,8 @@ pub(crate) struct Group {
     pub(crate) forbidden: bool,
     pub(super) figures: Figures,
     /// By topic of `figures`.
-    pub(super) memory: BTreeMap<String, TopicMemory>,
-    pub(super) progress: BTreeMap<String, TopicProgress>,
+    pub(super) memory: Named<Box<TopicMemory>>,
+    pub(super) progress: Named<Arc<TopicProgress>>,
 }
 
 impl Group {
@@ -56,21 +56,21 @@ impl Group {
             state: String::new(),
             protocol: String::new(),
             members: None,
-            assigned: BTreeMap::new(),
+            assigned: Named::default(),
             assignment_known: false,
             simple: false,
             undescribable: false,
-            commits: Commits::new(),
-            former: BTreeMap::new(),
-            unset: BTreeMap::new(),
-            lags: BTreeMap::new(),
+            commits: Commits::default(),
+            former: Named::default(),
+            unset: Named::default(),
+            lags: Named::default(),
             read_at_ms: 0,
             fresh: false,
             missed: 0,
             forbidden: false,
-            figures: BTreeMap::new(),
-            memory: BTreeMap::new(),
-            progress: BTreeMap::new(),
+            figures: Named::default(),
+            memory: Named::default(),
+            progress: Named::default(),
         }
     }
 
@@ -80,7 +80,7 @@ impl Group {
     pub(super) fn become_a(&mut self, group_type: GroupType) {
         let mut memory = std::mem::take(&mut self.memory);
         if self.group_type == GroupType::Share || group_type == GroupType::Share {
-            memory.values_mut().for_each(TopicMemory::forget_places);
+            memory.values_mut().for_each(|memory| memory.forget_places());
         }
         *self = Self { memory, ..Self::new(group_type) };
     }
@@ -117,7 +117,7 @@ impl Group {
         self.figures.remove(topic);
         if let Some(commits) = self.commits.get(topic) {
             let known = commits.iter().filter_map(|(&index, commit)| Some((index, (*commit).ok()?)));
-            self.former.insert(topic.to_owned(), known.collect());
+            self.former.insert(topic, known.collect());
         }
     }
 
@@ -179,11 +179,11 @@ struct Basis {
 pub(super) fn renew(group: &mut Group, world: World<'_>) {
     let before = std::mem::take(&mut group.figures);
     group.progress.clear();
-    let mut figures = Figures::new();
+    let mut figures = Figures::default();
     let mut bases = Vec::new();
     for name in group.topic_names() {
-        let topic = world.topics.get(&name);
-        if world.over_limit.contains(&name) || (topic.is_none() && !world.config.topics.matches(&name)) {
+        let topic = world.topics.get(&*name);
+        if world.over_limit.contains(&*name) || (topic.is_none() && !world.config.topics.matches(&name)) {
             continue;
         }
         let places = group.figures_of(&name, topic, before.get(&name), world, &mut bases);
@@ -191,7 +191,7 @@ pub(super) fn renew(group: &mut Group, world: World<'_>) {
             continue;
         }
         let progress = group.look(&name, topic, &places, &bases, world.config);
-        group.progress.insert(name.clone(), progress);
+        group.progress.insert(Arc::clone(&name), Arc::new(progress));
         figures.insert(name, Arc::new(places));
     }
     group.memory.retain(|name, _| figures.contains_key(name));
@@ -203,8 +203,8 @@ type Standpoint = (Option<Result<i64, i16>>, bool);
 
 impl Group {
     /// The topics it has to do with, in order.
-    fn topic_names(&self) -> BTreeSet<String> {
-        let names = self.commits.keys().chain(self.assigned.keys()).chain(self.unset.keys());
+    fn topic_names(&self) -> BTreeSet<Arc<str>> {
+        let names = self.commits.names().chain(self.assigned.names()).chain(self.unset.names());
         names.cloned().collect()
     }
 
@@ -283,7 +283,7 @@ impl Group {
     /// Lets the memory of a topic look at its new figures.
     fn look(
         &mut self,
-        name: &str,
+        name: &Arc<str>,
         topic: Option<&Topic>,
         places: &Places,
         bases: &[Basis],
@@ -303,7 +303,7 @@ impl Group {
             fresh: basis.fresh,
             record_there: basis.looked_at && certain,
         });
-        self.memory.entry(name.to_owned()).or_default().look(&now, &config.activity, seen)
+        self.memory.get_or_default(name).look(&now, &config.activity, seen)
     }
 }
 

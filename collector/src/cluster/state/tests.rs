@@ -202,8 +202,8 @@ fn limits_and_filters_leave_out_and_say_so() {
     let two = [listed("g", GroupType::Classic), listed("h", GroupType::Classic)];
     assert_eq!(state.apply_listing(&two, true, &config), 1);
     let mut all = commits("a", &[(0, 1)]).expect("commits");
-    all.extend(commits("b", &[(0, 1)]).expect("commits"));
-    all.extend(commits("__x", &[(0, 1)]).expect("commits"));
+    all.insert("b", commits("b", &[(0, 1)]).expect("commits")["b"].clone());
+    all.insert("__x", commits("__x", &[(0, 1)]).expect("commits")["__x"].clone());
     state.apply_commits("g", Ok(all), 1000);
     state.finish(&config);
     let group = &state.groups_snapshot()["g"];

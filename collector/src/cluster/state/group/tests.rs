@@ -75,7 +75,7 @@ fn a_task_without_a_partition_is_no_assignment() {
     state.apply_listing(&[listed("g", GroupType::Streams)], true, &config);
     let tasks: &[i32] = &[0, 1, 2];
     state.apply_description("g", Ok(description(1, &[("wide", tasks), ("narrow", tasks)])));
-    state.apply_commits("g", Ok(Commits::new()), 1000);
+    state.apply_commits("g", Ok(Commits::default()), 1000);
     state.finish(&config);
     let group = &state.groups_snapshot()["g"];
     assert_eq!(group.topics["wide"].len(), 3);

@@ -8,8 +8,8 @@ use prost::Message as _;
 
 use super::{Cost, Peer};
 use crate::cluster::snapshot::{
-    ClusterSnapshot, GroupPartition, GroupSnapshot, GroupType, PartitionOffsets, Places, TopicProgress,
-    TopicSnapshot, Unknown, WatchStats,
+    ClusterSnapshot, GroupPartition, GroupSnapshot, GroupType, Named, PartitionOffsets, Places,
+    TopicProgress, TopicSnapshot, Unknown, WatchStats,
 };
 use crate::export::fixture::{self, NOW_MS, at, unknown};
 use crate::export::metrics::budget;
@@ -70,7 +70,7 @@ fn cluster() -> ClusterSnapshot {
             .into_iter()
             .map(|(t, parts)| (t.to_owned(), Arc::new((0..).zip(parts).collect())))
             .collect(),
-        progress: BTreeMap::new(),
+        progress: Named::default(),
         lag_is_bound: false,
     };
     let lost = GroupPartition {
@@ -284,7 +284,7 @@ fn whole(groups: usize, topics: usize, partitions: i32) -> ClusterSnapshot {
         partitions: (0..partitions).map(|p| (p, offsets)).collect(),
         ..TopicSnapshot::default()
     };
-    let progress = TopicProgress { catch_up_seconds: Some(0.0), ..TopicProgress::default() };
+    let progress = Arc::new(TopicProgress { catch_up_seconds: Some(0.0), ..TopicProgress::default() });
     let group = GroupSnapshot {
         group_type: GroupType::Classic,
         state: "Stable".to_owned(),
@@ -292,7 +292,7 @@ fn whole(groups: usize, topics: usize, partitions: i32) -> ClusterSnapshot {
         members: Some(1),
         read_at_ms: NOW_MS,
         topics: names.iter().map(|name| (name.clone(), places.clone())).collect(),
-        progress: names.iter().map(|name| (name.clone(), progress.clone())).collect(),
+        progress: names.iter().map(|name| (name.as_str(), Arc::clone(&progress))).collect(),
         lag_is_bound: false,
     };
     ClusterSnapshot {
