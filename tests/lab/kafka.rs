@@ -147,6 +147,11 @@ impl Kafka {
         self.certificates.join("ca.pem")
     }
 
+    /// The folder of Kafka's jars, clients included.
+    pub fn jars(&self) -> &Path {
+        &self.jars
+    }
+
     fn addresses(&self, port: impl Fn(Ports) -> u16) -> String {
         let addresses: Vec<String> =
             self.nodes.iter().map(|node| format!("127.0.0.1:{}", port(node.ports))).collect();
@@ -202,11 +207,29 @@ impl Kafka {
         .await
     }
 
+    /// Starts a Kafka Streams application that copies a topic to another, in the streams group protocol (KIP-1071).
+    /// It leaves its group on [`Signal::Term`].
+    pub async fn copy_by_streams(&self, application: &str, from: &str, to: &str) -> Result<Process> {
+        let jars = streams_jars().await?;
+        // Only a JDK can run a source file.
+        tool("javac", "default-jdk-headless")?;
+        let source = self.folder.path().join("Copy.java");
+        fs::write(&source, include_str!("recipes/Copy.java"))?;
+        let mut command = self.java_with(&jars, &["-XX:TieredStopAtLevel=1", "-Xmx256m"])?;
+        command.arg(format!("-Djava.io.tmpdir={}", self.folder.path().display()));
+        command.arg(&source).args([&self.bootstrap(), application, from, to]);
+        Process::start(&self.folder, application, &command)
+    }
+
     fn slot(&self, number: usize) -> std::sync::MutexGuard<'_, Option<Process>> {
         self.nodes[number].process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn java(&self, options: &[&str]) -> Result<Command> {
+        self.java_with(&self.jars, options)
+    }
+
+    fn java_with(&self, jars: &Path, options: &[&str]) -> Result<Command> {
         let mut command = Command::new(tool("java", "default-jre-headless")?);
         let logging = self.folder.path().join("log4j2.properties");
         command
@@ -214,7 +237,7 @@ impl Kafka {
             .args(options)
             .arg(format!("-Dlog4j2.configurationFile={}", logging.display()))
             .arg("-cp")
-            .arg(self.jars.join("*"))
+            .arg(jars.join("*"))
             .current_dir(self.folder.path());
         Ok(command)
     }
@@ -344,9 +367,19 @@ async fn brokers(bootstrap: String) -> Result<Vec<i32>> {
 
 /// The folder of the broker's jars.
 pub(crate) async fn jars() -> Result<PathBuf> {
-    let folder = cache::cached_async("kafka-4.3.0", |folder| {
+    dependencies("kafka-4.3.0", include_str!("recipes/kafka-pom.xml")).await
+}
+
+/// The folder of the jars of Kafka Streams.
+pub(crate) async fn streams_jars() -> Result<PathBuf> {
+    dependencies("kafka-streams-4.3.0", include_str!("recipes/kafka-streams-pom.xml")).await
+}
+
+/// The folder of the jars that a Maven project depends on.
+async fn dependencies(name: &'static str, project: &'static str) -> Result<PathBuf> {
+    let folder = cache::cached_async(name, move |folder| {
         let pom = folder.join("pom.xml");
-        fs::write(&pom, include_str!("recipes/kafka-pom.xml"))?;
+        fs::write(&pom, project)?;
         cache::run(
             Command::new(tool("mvn", "maven")?)
                 .args(["-q", "-B", "dependency:copy-dependencies"])

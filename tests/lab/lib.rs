@@ -73,6 +73,7 @@ pub fn unique(name: &str) -> String {
 /// Fetches and builds every part that is not in the cache yet, so that no test waits for it.
 pub async fn fetch() -> anyhow::Result<()> {
     kafka::jars().await?;
+    kafka::streams_jars().await?;
     kafka::certificates().await?;
     registry::app().await?;
     otel::binary().await?;

@@ -125,9 +125,7 @@ impl Wire {
 
     /// Appends records as one batch, as they are; returns the first one's offset.
     pub async fn append(&mut self, topic: &str, partition: i32, entries: &[Entry]) -> Result<i64> {
-        let data = PartitionProduceData::default()
-            .with_index(partition)
-            .with_records(Some(batch(entries)?.freeze()));
+        let data = PartitionProduceData::default().with_index(partition).with_records(Some(batch(entries)?));
         let topic_data =
             TopicProduceData::default().with_name(TopicName(text(topic))).with_partition_data(vec![data]);
         let request =
@@ -195,7 +193,7 @@ pub fn text(text: &str) -> StrBytes {
 
 /// One batch, uncompressed, by no producer in particular (magic 2, KIP-98). As clients write it: times are counted
 /// from the first record's, whichever is the earliest.
-fn batch(entries: &[Entry]) -> Result<BytesMut> {
+pub fn batch(entries: &[Entry]) -> Result<Bytes> {
     let first_ms = entries.first().context("a batch has records")?.timestamp_ms;
     let max_ms = entries.iter().map(|entry| entry.timestamp_ms).max().unwrap_or(first_ms);
     let mut records = BytesMut::new();
@@ -235,7 +233,7 @@ fn batch(entries: &[Entry]) -> Result<BytesMut> {
     batch.put_u8(2);
     batch.put_u32(crc32c(&body));
     batch.put_slice(&body);
-    Ok(batch)
+    Ok(batch.freeze())
 }
 
 fn put_varint(bytes: &mut BytesMut, value: i64) {
@@ -268,7 +266,7 @@ mod tests {
     #[test]
     fn a_batch_is_read_as_it_was_written() -> Result<()> {
         let entries = [Entry::at(1000).key("k"), Entry::at(400), Entry::at(70_000).key("k").tombstone()];
-        let mut bytes = batch(&entries)?.freeze();
+        let mut bytes = batch(&entries)?;
         let read = RecordBatchDecoder::decode(&mut bytes)?.records;
         let times: Vec<i64> = read.iter().map(|record| record.timestamp).collect();
         assert_eq!(times, [1000, 400, 70_000]);

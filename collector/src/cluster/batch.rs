@@ -15,8 +15,17 @@ pub(crate) struct Found {
     pub(crate) record: Option<Option<When>>,
     /// A transactional or control batch was seen: this topic may end in markers.
     pub(crate) transactional: bool,
+    /// The records themselves were read, not only times asked for.
+    pub(crate) looked: bool,
     /// A search by time that is not at its end yet.
     pub(crate) unfinished: Option<Search>,
+}
+
+impl Found {
+    /// A record was seen that lies at the offset or after.
+    pub(crate) fn shows_a_record(&self) -> bool {
+        self.looked && self.record.is_some()
+    }
 }
 
 const HEADER_BYTES: usize = 61;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use checks::filter::Filter;
 
+use super::activity;
+
 /// The watcher's configuration; [`Config::from_properties`] makes one from Kafka properties.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -44,6 +46,8 @@ pub struct Config {
     pub topics: Filter,
     /// Groups to watch on clusters that cannot list theirs.
     pub named_groups: Vec<String>,
+    /// When a reader is called stuck.
+    pub activity: activity::Rules,
     /// What is too much.
     pub limits: Limits,
 }
@@ -69,7 +73,7 @@ impl Default for Limits {
         Self {
             frame_bytes: 16 << 20,
             elements: 1_000_000,
-            groups: 20_000,
+            groups: 100_000,
             partitions: 200_000,
             probes: 1_000,
         }
@@ -95,6 +99,7 @@ impl Default for Config {
             groups: Filter::everything(),
             topics: Filter::everything(),
             named_groups: Vec::new(),
+            activity: activity::Rules::default(),
             limits: Limits::default(),
         }
     }

@@ -1,11 +1,9 @@
 //! The snapshot as JSON, version 1: what `tapline lag --json` prints and `/api/v1/lag` serves.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
-use super::snapshot::{ClusterSnapshot, GroupPartition, GroupSnapshot};
+use super::snapshot::{ClusterSnapshot, GroupPartition, GroupSnapshot, Places, TopicProgress};
 
 /// The lag of every group, as documented; additions are allowed, changes are not.
 pub fn to_json(snapshot: &ClusterSnapshot) -> Value {
@@ -32,19 +30,30 @@ fn group(name: &str, group: &GroupSnapshot, taken_at_ms: i64) -> Value {
         "group": name,
         "type": group.group_type,
         "state": group.state,
+        "protocol": group.protocol,
         "members": group.members,
         "stale_seconds": stale_seconds.map(whole_if_possible),
-        "topics": group.topics.iter().map(|(t, p)| topic(t, p)).collect::<Vec<_>>(),
+        "lag_is_bound": group.lag_is_bound,
+        "topics": group.topics.iter().map(|(t, p)| topic(t, p, group.progress.get(t).map(|p| &**p))).collect::<Vec<_>>(),
     })
 }
 
-fn topic(name: &str, partitions: &BTreeMap<i32, GroupPartition>) -> Value {
+fn topic(name: &str, partitions: &Places, progress: Option<&TopicProgress>) -> Value {
     let seconds = GroupSnapshot::topic_lag_seconds(partitions);
+    let unknown = TopicProgress::default();
+    let progress = progress.unwrap_or(&unknown);
     json!({
         "topic": name,
         "lag_records": GroupSnapshot::topic_lag_records(partitions),
         "lag_seconds": seconds.map(|(age, _)| age),
         "lag_seconds_error": seconds.map_or(0.0, |(_, error)| error),
+        "activity": progress.activity,
+        "consumed_records_total": progress.consumed_records_total,
+        "consumed_records_per_second": progress.consumed_records_per_second,
+        "rewinds_total": progress.rewinds_total,
+        "catch_up_seconds": progress.catch_up_seconds,
+        "longest_pause_seconds": progress.longest_pause_seconds,
+        "stuck_partitions": progress.stuck.iter().map(|p| p.partition).collect::<Vec<_>>(),
         "partitions": partitions.iter().map(|(id, p)| partition(*id, p)).collect::<Vec<_>>(),
     })
 }
@@ -62,6 +71,7 @@ fn partition(id: i32, p: &GroupPartition) -> Value {
         "lag_seconds": p.lag_seconds,
         "lag_seconds_error": p.lag_seconds_error,
         "unknown": p.unknown,
+        "assigned": p.assigned,
     })
 }
 
@@ -72,8 +82,10 @@ fn whole_if_possible(seconds: f64) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::cluster::snapshot::{GroupType, Unknown};
+    use crate::cluster::snapshot::{Activity, GroupType, StuckPartition, Unknown};
 
     #[test]
     fn the_shape_is_as_documented() {
@@ -99,13 +111,24 @@ mod tests {
             unknown: Some(Unknown::Uncommitted),
             ..known.clone()
         };
+        let progress = TopicProgress {
+            activity: Activity::Stuck,
+            consumed_records_total: 7,
+            rewinds_total: 1,
+            consumed_records_per_second: Some(0.5),
+            catch_up_seconds: None,
+            longest_pause_seconds: Some(30.0),
+            stuck: vec![StuckPartition { partition: 0, since_ms: 1, silent_seconds: 400.0 }],
+        };
         let group = GroupSnapshot {
             group_type: GroupType::Consumer,
             state: "Stable".to_owned(),
             protocol: "uniform".to_owned(),
             members: Some(1),
             read_at_ms: 1_000_000,
-            topics: [("orders".to_owned(), [(0, known), (1, uncommitted)].into())].into(),
+            topics: [("orders".to_owned(), Arc::new([(0, known), (1, uncommitted)].into()))].into(),
+            progress: [("orders", Arc::new(progress))].into(),
+            lag_is_bound: false,
         };
         let snapshot = ClusterSnapshot {
             cluster: "prod".to_owned(),
@@ -113,27 +136,31 @@ mod tests {
             groups: [("billing".to_owned(), group)].into(),
             ..ClusterSnapshot::default()
         };
+        let partitions = vec![
+            json!({"partition": 0, "committed": 50, "start": 0, "end": 100,
+                   "stable_end": 100, "lag_records": 50, "stable_lag_records": 50,
+                   "lost_records": 0, "lag_seconds": 1.5, "lag_seconds_error": 0.25,
+                   "unknown": null, "assigned": true}),
+            json!({"partition": 1, "committed": null, "start": 0, "end": 100,
+                   "stable_end": 100, "lag_records": null, "stable_lag_records": null,
+                   "lost_records": 0, "lag_seconds": null, "lag_seconds_error": 0.0,
+                   "unknown": "uncommitted", "assigned": true}),
+        ];
+        let mut topic = json!({
+            "topic": "orders", "lag_records": 50, "lag_seconds": 1.5, "lag_seconds_error": 0.25,
+            "activity": "stuck", "consumed_records_total": 7, "consumed_records_per_second": 0.5,
+            "rewinds_total": 1, "catch_up_seconds": null, "longest_pause_seconds": 30.0,
+            "stuck_partitions": [0],
+        });
+        topic["partitions"] = partitions.into();
         assert_eq!(
             to_json(&snapshot),
             json!({
                 "version": 1, "cluster": "prod", "taken_at": "1970-01-01T00:16:40.000Z",
                 "groups": [{
-                    "group": "billing", "type": "consumer", "state": "Stable", "members": 1,
-                    "stale_seconds": 0,
-                    "topics": [{
-                        "topic": "orders", "lag_records": 50, "lag_seconds": 1.5,
-                        "lag_seconds_error": 0.25,
-                        "partitions": [
-                            {"partition": 0, "committed": 50, "start": 0, "end": 100,
-                             "stable_end": 100, "lag_records": 50, "stable_lag_records": 50,
-                             "lost_records": 0, "lag_seconds": 1.5, "lag_seconds_error": 0.25,
-                             "unknown": null},
-                            {"partition": 1, "committed": null, "start": 0, "end": 100,
-                             "stable_end": 100, "lag_records": null, "stable_lag_records": null,
-                             "lost_records": 0, "lag_seconds": null, "lag_seconds_error": 0.0,
-                             "unknown": "uncommitted"},
-                        ],
-                    }],
+                    "group": "billing", "type": "consumer", "state": "Stable",
+                    "protocol": "uniform", "members": 1, "stale_seconds": 0, "lag_is_bound": false,
+                    "topics": [topic],
                 }],
                 "unreadable": {"groups": 0, "topics": 0},
             })

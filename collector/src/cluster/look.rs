@@ -59,7 +59,7 @@ pub(super) async fn look(
                 match answers.remove(&position) {
                     Some(Ok(Some(found))) => {
                         looked.read.insert(probe.topic.clone());
-                        looked.found.push((probe, found));
+                        looked.found.push((probe, Found { looked: true, ..found }));
                     }
                     Some(Ok(None)) => nothing.push(probe),
                     Some(Err(code::TOPIC_AUTHORIZATION_FAILED)) => {

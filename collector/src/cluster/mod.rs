@@ -4,6 +4,7 @@
 //! last known value of everything ([`state`]) and publishes an immutable [`snapshot`]. Lag is
 //! defined in [`lag`], and nowhere else.
 
+mod activity;
 mod aside;
 mod ask;
 mod batch;
@@ -14,12 +15,14 @@ mod history;
 pub mod json;
 mod lag;
 mod look;
+mod named;
 mod partition;
 mod pool;
 mod properties;
 mod refresh;
 mod search;
 pub mod snapshot;
+mod sorted;
 mod state;
 mod topic;
 mod wire;

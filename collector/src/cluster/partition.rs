@@ -1,15 +1,14 @@
 //! One partition: its ends and their history, what lies where groups stand, and what keeps its
 //! last stable offset in place.
 
-use std::collections::HashMap;
-
 use super::ask::{Coordinated, Producer};
 use super::batch::Found;
 use super::history::History;
 use super::lag::{self, Places, Window};
 use super::search::Search;
 use super::snapshot::{
-    GroupPartition, OpenProducer, OpenTransaction, PartitionOffsets, TransactionCoordinator, Unknown, Unread,
+    GroupPartition, OpenProducer, OpenTransaction, PartitionOffsets, Sorted, TransactionCoordinator, Unknown,
+    Unread,
 };
 
 /// Only a lag this small can be nothing but transaction markers; more of them in a row are
@@ -38,7 +37,7 @@ pub(crate) struct Partition {
     epoch: i32,
     history: History,
     /// What lies at the positions of groups, as far as it was looked at.
-    pub(super) found: HashMap<i64, Found>,
+    pub(super) found: Sorted<i64, Found>,
     open: Option<Box<Open>>,
     size: Option<Size>,
     /// A growth of the log in bytes a second, with the log start that must not have moved.
@@ -209,8 +208,28 @@ impl Partition {
         })
     }
 
-    /// The figures of a commit, or of none.
-    pub(super) fn figure(&self, commit: Option<Result<i64, i16>>, assigned: bool) -> GroupPartition {
+    /// A look at what lies where a group stands, unless there was one.
+    pub(super) fn look_at(&self, committed: i64, (topic, index): (&str, i32)) -> Option<Probe> {
+        let position = committed.max(self.offsets.start?);
+        let leader = self.offsets.leader?;
+        let worth_it = self.fresh
+            && position < self.offsets.end?
+            && !self.found.get(&position).is_some_and(Found::shows_a_record);
+        worth_it.then(|| Probe {
+            leader,
+            topic: topic.to_owned(),
+            partition: index,
+            offset: position,
+            for_time: false,
+            readable: true,
+            window: self.history.window(position),
+            unfinished: None,
+            generation: self.generation,
+        })
+    }
+
+    /// The figures of a commit, or of none; and was a record seen that lies there or after?
+    pub(super) fn figure(&self, commit: Option<Result<i64, i16>>, assigned: bool) -> (GroupPartition, bool) {
         let offsets = &self.offsets;
         let mut figure = GroupPartition {
             committed: commit.and_then(Result::ok),
@@ -228,17 +247,17 @@ impl Partition {
         let committed = match commit {
             None => {
                 figure.unknown = Some(Unknown::Uncommitted);
-                return figure;
+                return (figure, false);
             }
             Some(Err(_)) => {
                 figure.unknown = Some(Unknown::Unreadable);
-                return figure;
+                return (figure, false);
             }
             Some(Ok(committed)) => committed,
         };
         let (Some(start), Some(end)) = (offsets.start, offsets.end) else {
             figure.unknown = Some(Unknown::Unreadable);
-            return figure;
+            return (figure, false);
         };
         let mut places = Places { committed, start, end, stable_end: offsets.stable_end, empty_until: None };
         let position = places.position();
@@ -257,7 +276,7 @@ impl Partition {
         figure.unknown = lag.unknown;
         figure.lag_seconds = seconds.map(|(age, _)| age);
         figure.lag_seconds_error = seconds.map_or(0.0, |(_, error)| error);
-        figure
+        (figure, found.is_some_and(Found::shows_a_record))
     }
 
     /// Takes over the size of its log on a broker; only the leader's counts.

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use super::ask::{self, Commits, Description, Listed, Trouble};
+use super::ask::{self, Commits, Description, Listed, ShareProgress, Trouble};
 use super::config::Config;
 use super::ends::read_ends;
 use super::pool::{Pool, in_flight};
@@ -254,6 +254,7 @@ async fn read_listings(
 struct Reading {
     descriptions: BTreeMap<String, Result<Description, Trouble>>,
     commits: BTreeMap<String, Result<Commits, Trouble>>,
+    shares: BTreeMap<String, Result<ShareProgress, Trouble>>,
     at_ms: i64,
 }
 
@@ -292,6 +293,21 @@ async fn read_groups(
                     Ok(_) => {}
                 }
                 state.apply_commits(&name, result, reading.at_ms);
+            }
+            for (name, result) in reading.shares {
+                match &result {
+                    Err(trouble) if trouble.is_passing() => {
+                        again.insert(name.clone());
+                    }
+                    // Deleted meanwhile, or of a broker that can tell only its members.
+                    Err(Trouble::Code(ask::code::GROUP_ID_NOT_FOUND)) | Ok(_) => {}
+                    Err(trouble) if trouble.is_unsupported() => {
+                        state.touch(&name, reading.at_ms);
+                        continue;
+                    }
+                    Err(trouble) => errors.add(trouble.reason(), 1),
+                }
+                state.apply_share(&name, result, reading.at_ms);
             }
         }
         if again.is_empty() || Instant::now() + pause >= deadline {
@@ -345,7 +361,7 @@ async fn find_coordinators(
 fn plan_groups(
     connections: &Connections,
     coordinators: &BTreeMap<String, Option<i32>>,
-    state: &mut State,
+    state: &State,
     config: &Config,
 ) -> Vec<impl Future<Output = Reading> + Send + 'static> {
     let mut batches: BTreeMap<(i32, GroupType), Vec<String>> = BTreeMap::new();
@@ -360,20 +376,17 @@ fn plan_groups(
         for names in names.chunks(GROUPS_PER_REQUEST) {
             let (connection, names) = (Arc::clone(connection), names.to_vec());
             let topics = (!ask::lists_groups(&connection)).then(|| state.partitions());
-            if group_type == GroupType::Share {
-                names.iter().for_each(|name| state.touch(name, now_ms()));
-            }
             requests.push(async move {
                 // A share group's progress is no commit, and OffsetFetch would say nothing.
-                let commits = async {
+                let progress = async {
                     match group_type {
-                        GroupType::Share => BTreeMap::new(),
-                        _ => ask::commits(&connection, &names, topics.as_ref()).await,
+                        GroupType::Share => (BTreeMap::new(), ask::share_progress(&connection, &names).await),
+                        _ => (ask::commits(&connection, &names, topics.as_ref()).await, BTreeMap::new()),
                     }
                 };
                 let descriptions = ask::describe(&connection, group_type, &names, elements_max);
-                let (descriptions, commits) = tokio::join!(descriptions, commits);
-                Reading { descriptions, commits, at_ms: now_ms() }
+                let (descriptions, (commits, shares)) = tokio::join!(descriptions, progress);
+                Reading { descriptions, commits, shares, at_ms: now_ms() }
             });
         }
     }

@@ -5,6 +5,11 @@
 //! the epoch, by the watcher's clock unless stated otherwise.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use super::activity::{Activity, Rules as ActivityRules, StuckPartition, TopicProgress};
+pub use super::named::Named;
+pub use super::sorted::Sorted;
 
 /// The kinds of consumer groups a broker tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -28,6 +33,8 @@ pub enum GroupType {
 pub enum Unknown {
     /// A member is assigned to the partition, and has never committed there.
     Uncommitted,
+    /// A share group has the partition, and no start offset there yet.
+    Uninitialized,
     /// The commit lies beyond the end: the topic was recreated or truncated.
     AheadOfEnd,
     /// The commit was made in the topic of this name that was there before, and none since.
@@ -215,9 +222,14 @@ impl TopicSnapshot {
 }
 
 /// A group's place in one partition.
+///
+/// The place of a share group (KIP-932) is its share-partition start offset: every record before
+/// it is done with. Its lag is the broker's own count of the records beyond that are not done with
+/// (KIP-1226, Kafka 4.2), as of when the broker was asked; from older brokers the distance to the
+/// end, which is an upper bound, as records are done with in any order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupPartition {
-    /// The committed offset (next to read).
+    /// The committed offset (next to read); of a share group its start offset.
     pub committed: Option<i64>,
     /// Log start offset used in the arithmetic.
     pub start: Option<i64>,
@@ -225,13 +237,14 @@ pub struct GroupPartition {
     pub end: Option<i64>,
     /// Last stable offset used in the arithmetic.
     pub stable_end: Option<i64>,
-    /// `end - max(committed, start)`.
+    /// `end - max(committed, start)`; of a share group the broker's own lag where it is less.
     pub lag_records: Option<i64>,
     /// `stable_end - max(committed, start)`, at least 0: what a read_committed reader can see.
     pub stable_lag_records: Option<i64>,
     /// `start - committed` where positive: removed by retention before being read.
     pub lost_records: i64,
-    /// Age of the oldest unread record, in seconds; 0 only when caught up.
+    /// Age of the oldest unread record, in seconds; 0 only when caught up. Of a share group the
+    /// oldest that is not done with.
     pub lag_seconds: Option<f64>,
     /// How wrong `lag_seconds` may be, in seconds, either way.
     pub lag_seconds_error: f64,
@@ -240,6 +253,9 @@ pub struct GroupPartition {
     /// A member is assigned to it.
     pub assigned: bool,
 }
+
+/// A group's places in a topic, by partition.
+pub type Places = Sorted<i32, GroupPartition>;
 
 /// One group.
 #[derive(Clone, Debug, PartialEq)]
@@ -255,17 +271,22 @@ pub struct GroupSnapshot {
     /// When the commits were last read.
     pub read_at_ms: i64,
     /// By topic, then partition.
-    pub topics: BTreeMap<String, BTreeMap<i32, GroupPartition>>,
+    pub topics: Named<Arc<Places>>,
+    /// How it gets on, by topic.
+    pub progress: Named<Arc<TopicProgress>>,
+    /// A share group, of which the broker does not count the lag everywhere: some of its lags are
+    /// upper bounds.
+    pub lag_is_bound: bool,
 }
 
 impl GroupSnapshot {
     /// Sum of the known lags of a topic's partitions; `None` when none is known.
-    pub fn topic_lag_records(partitions: &BTreeMap<i32, GroupPartition>) -> Option<i64> {
+    pub fn topic_lag_records(partitions: &Places) -> Option<i64> {
         partitions.values().filter_map(|p| p.lag_records).reduce(|a, b| a.saturating_add(b))
     }
 
     /// Maximum of the known ages, with the error of the partition that has it.
-    pub fn topic_lag_seconds(partitions: &BTreeMap<i32, GroupPartition>) -> Option<(f64, f64)> {
+    pub fn topic_lag_seconds(partitions: &Places) -> Option<(f64, f64)> {
         partitions
             .values()
             .filter_map(|p| p.lag_seconds.map(|s| (s, p.lag_seconds_error)))

@@ -5,13 +5,17 @@
 //! of then, as mixing the two ages would make up a lag that never was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::ask::{Commits, Description, Listed, Metadata, Trouble, code};
+use super::activity::Rules;
+use super::ask::{Commits, Description, Listed, Metadata, ShareProgress, Trouble, code};
 use super::config::Config;
-use super::snapshot::{GroupPartition, GroupSnapshot, GroupType, TopicSnapshot, Unknown, Unread};
-use super::topic::{Ends, Partition, Topic};
+use super::snapshot::{GroupSnapshot, GroupType, TopicSnapshot, Unread};
+use super::topic::{Ends, Topic};
+use group::{Group, World};
 
 mod aside;
+mod group;
 
 /// Listings in a row that a group must be missing from before it is taken for deleted: while a
 /// coordinator moves, brokers list without its groups and report no error.
@@ -33,82 +37,11 @@ pub(crate) struct State {
     /// Logs of partitions seen so far.
     generations: u64,
     hangs_after_ms: i64,
+    activity: Rules,
     /// Topics that are there but beyond the limit: their groups' partitions are not shown.
     over_limit: BTreeSet<String>,
     /// Topics that groups name and that we may not describe.
     pub(crate) forbidden_topics: BTreeSet<String>,
-}
-
-/// By topic and partition.
-type Figures = BTreeMap<String, BTreeMap<i32, GroupPartition>>;
-
-/// A group, its commits, and the figures made from them.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) group_type: GroupType,
-    pub(crate) state: String,
-    protocol: String,
-    members: Option<u32>,
-    assigned: BTreeMap<String, BTreeSet<i32>>,
-    commits: Commits,
-    /// Of these commits, those that were made in a former topic of the same name.
-    former: BTreeMap<String, BTreeMap<i32, i64>>,
-    /// When the commits were read; 0 before the first time.
-    read_at_ms: i64,
-    /// The commits were read in this refresh.
-    fresh: bool,
-    /// Listings in a row without it.
-    missed: u32,
-    /// We may not read it.
-    pub(crate) forbidden: bool,
-    figures: Figures,
-}
-
-impl Group {
-    fn new(group_type: GroupType) -> Self {
-        Self {
-            group_type,
-            state: String::new(),
-            protocol: String::new(),
-            members: None,
-            assigned: BTreeMap::new(),
-            commits: Commits::new(),
-            former: BTreeMap::new(),
-            read_at_ms: 0,
-            fresh: false,
-            missed: 0,
-            forbidden: false,
-            figures: BTreeMap::new(),
-        }
-    }
-}
-
-impl Group {
-    /// Another topic has this name now: what the group has committed was meant for the former.
-    fn leave_former(&mut self, topic: &str) {
-        self.figures.remove(topic);
-        if let Some(commits) = self.commits.get(topic) {
-            let known = commits.iter().filter_map(|(&index, commit)| Some((index, (*commit).ok()?)));
-            self.former.insert(topic.to_owned(), known.collect());
-        }
-    }
-
-    /// A commit that has changed, or gone, is not of the former topic any more. (One that is made
-    /// anew at the very same offset can't be told from it: unknown rather than wrong.)
-    fn forget_former(&mut self) {
-        let commits = &self.commits;
-        self.former.retain(|topic, of_topic| {
-            of_topic.retain(|index, offset| {
-                let now = commits.get(topic).and_then(|p| p.get(index));
-                now.is_some_and(|commit| commit.is_err() || *commit == Ok(*offset))
-            });
-            !of_topic.is_empty()
-        });
-    }
-
-    fn is_former(&self, topic: &str, partition: i32) -> bool {
-        self.former.get(topic).is_some_and(|p| p.contains_key(&partition))
-    }
 }
 
 impl State {
@@ -123,6 +56,7 @@ impl State {
     /// Takes over brokers' view of the topics. Gives how many topics were left out for the limit.
     pub(crate) fn apply_metadata(&mut self, metadata: Metadata, config: &Config) -> usize {
         self.hangs_after_ms = i64::try_from(config.transaction_hangs_after.as_millis()).unwrap_or(i64::MAX);
+        self.activity = config.activity;
         self.cluster_id = metadata.cluster_id.or(self.cluster_id.take());
         self.over_limit.clear();
         let mut before = std::mem::take(&mut self.topics);
@@ -196,8 +130,7 @@ impl State {
             }
             let group = self.groups.entry(one.group.clone()).or_insert_with(|| Group::new(one.group_type));
             if group.group_type != one.group_type && one.group_type != GroupType::Unknown {
-                // Its name is used by another kind of group now: none of the old holds.
-                *group = Group::new(one.group_type);
+                group.become_a(one.group_type);
             }
             group.missed = 0;
             if !one.state.is_empty() {
@@ -215,13 +148,23 @@ impl State {
     /// Takes over a group's description.
     pub(crate) fn apply_description(&mut self, name: &str, result: Result<Description, Trouble>) {
         let Some(group) = self.groups.get_mut(name) else { return };
+        group.undescribable = matches!(&result, Err(trouble) if trouble.is_unsupported());
         match result {
-            Ok(description) => {
+            Ok(mut description) => {
+                if group.group_type == GroupType::Streams {
+                    // A task may be of more partitions than one of its topics has.
+                    for (name, assigned) in description.assigned.iter_mut() {
+                        let Some(topic) = self.topics.get(name) else { continue };
+                        assigned.retain(|index| topic.partitions.contains_key(index));
+                    }
+                }
                 group.forbidden = false;
                 group.state = description.state;
                 group.protocol = description.protocol;
                 group.members = Some(description.members);
                 group.assigned = description.assigned;
+                group.assignment_known = description.assignment_known;
+                group.simple = description.simple;
             }
             Err(Trouble::Code(code::GROUP_ID_NOT_FOUND)) => {
                 if group.missed >= MISSED_LISTINGS_MAX {
@@ -247,7 +190,19 @@ impl State {
         }
     }
 
-    /// Share groups have no commits: reading their listing and members is all there is to read.
+    /// Takes over a share group's progress.
+    pub(crate) fn apply_share(&mut self, name: &str, result: Result<ShareProgress, Trouble>, at_ms: i64) {
+        let progress = result.map(|progress| {
+            if let Some(group) = self.groups.get_mut(name) {
+                (group.unset, group.lags) = (progress.unset, progress.lags);
+            }
+            progress.starts
+        });
+        self.apply_commits(name, progress, at_ms);
+    }
+
+    /// A broker that knows no progress of share groups: their listing and members are all there is
+    /// to read.
     pub(crate) fn touch(&mut self, name: &str, at_ms: i64) {
         if let Some(group) = self.groups.get_mut(name) {
             group.read_at_ms = at_ms;
@@ -263,30 +218,44 @@ impl State {
                 && !self.over_limit.contains(*name)
                 && config.topics.matches(name)
         });
-        unlisted.cloned().collect()
+        unlisted.map(str::to_owned).collect()
     }
 
     /// All has been read: makes the figures of whatever is fresh.
     pub(crate) fn finish(&mut self, config: &Config) {
-        let mut used: BTreeMap<&str, BTreeSet<(i32, i64)>> = BTreeMap::new();
-        for group in self.groups.values_mut() {
+        let Self { topics, groups, over_limit, forbidden_topics, .. } = self;
+        let world = World { topics, over_limit, forbidden: forbidden_topics, config };
+        let mut used: BTreeMap<&str, Vec<(i32, i64)>> = BTreeMap::new();
+        for group in groups.values_mut() {
             if group.fresh {
-                group.figures =
-                    figures(group, &self.topics, &self.over_limit, &self.forbidden_topics, config);
+                group::renew(group, world);
             } else {
                 // A topic that went while the coordinator was away has gone all the same.
-                group.figures.retain(|name, _| self.topics.contains_key(name));
-            }
-            for (name, partitions) in &group.figures {
-                let places = partitions
-                    .iter()
-                    .filter_map(|(&index, figure)| Some((index, figure.committed?.max(figure.start?))));
-                used.entry(name).or_default().extend(places);
+                group.figures.retain(|name, _| world.topics.contains_key(name));
+                group.memory.retain(|name, _| group.figures.contains_key(name));
+                let unread = group.memory.names().zip(group.memory.values());
+                group.progress =
+                    unread.map(|(name, memory)| (Arc::clone(name), Arc::new(memory.unread()))).collect();
             }
         }
-        let nowhere = BTreeSet::new();
-        for (name, topic) in &mut self.topics {
-            topic.forget_all_but(used.get(name.as_str()).unwrap_or(&nowhere));
+        // What lies at a position is remembered for as long as a group stands there.
+        let with_found = topics.iter().filter(|(_, topic)| topic.has_found());
+        let with_found: BTreeSet<&str> = with_found.map(|(name, _)| name.as_str()).collect();
+        for (name, places) in groups.values().flat_map(|group| group.figures.iter()) {
+            if !with_found.contains(name) {
+                continue;
+            }
+            let positions = places
+                .iter()
+                .filter_map(|(&index, figure)| Some((index, figure.committed?.max(figure.start?))));
+            used.entry(name).or_default().extend(positions);
+        }
+        let mut used: BTreeMap<String, Vec<(i32, i64)>> =
+            used.into_iter().map(|(name, positions)| (name.to_owned(), positions)).collect();
+        for (name, topic) in topics {
+            let mut positions = used.remove(name).unwrap_or_default();
+            positions.sort_unstable();
+            topic.forget_all_but(&positions);
         }
     }
 
@@ -305,6 +274,8 @@ impl State {
                 members: group.members,
                 read_at_ms: group.read_at_ms,
                 topics: group.figures.clone(),
+                progress: group.progress.clone(),
+                lag_is_bound: group.lag_is_bound(),
             };
             (name.clone(), snapshot)
         });
@@ -315,88 +286,14 @@ impl State {
     /// commits. They are not published.
     pub(crate) fn drop_phantoms(&mut self) {
         self.groups.retain(|_, group| {
-            // Nobody describes these, so that they go by their listings and commits alone.
-            let undescribed = group.group_type == GroupType::Streams;
             let gone = group.missed >= 2 * MISSED_LISTINGS_MAX && group.commits.is_empty();
-            if undescribed && gone && group.fresh {
+            // Nobody describes it, so that it goes by its listings and commits alone.
+            if group.undescribable && gone && group.fresh {
                 return false;
             }
             group.members.is_some() || !group.state.is_empty() || !group.commits.is_empty() || group.forbidden
         });
     }
-}
-
-/// A commit, if there is one, and whether a member is assigned.
-type Place = (Option<Result<i64, i16>>, bool);
-
-fn figures(
-    group: &Group,
-    topics: &BTreeMap<String, Topic>,
-    over_limit: &BTreeSet<String>,
-    forbidden: &BTreeSet<String>,
-    config: &Config,
-) -> Figures {
-    let mut places: BTreeMap<&str, BTreeMap<i32, Place>> = BTreeMap::new();
-    for (topic, commits) in &group.commits {
-        let of_topic = places.entry(topic).or_default();
-        of_topic.extend(commits.iter().map(|(&index, &commit)| (index, (Some(commit), false))));
-    }
-    for (topic, assigned) in &group.assigned {
-        let of_topic = places.entry(topic).or_default();
-        for &index in assigned {
-            of_topic.entry(index).or_insert((None, true)).1 = true;
-        }
-    }
-    places.retain(|topic, _| config.topics.matches(topic) && !over_limit.contains(*topic));
-
-    let mut figures = BTreeMap::new();
-    for (name, indexes) in places {
-        let topic = topics.get(name);
-        let mut of_topic = BTreeMap::new();
-        for (index, (commit, assigned)) in indexes {
-            let partition = topic.and_then(|t| t.partitions.get(&index));
-            let before = group.figures.get(name).and_then(|p| p.get(&index));
-            let figure = match (partition, before) {
-                (Some(partition), _) if group.is_former(name, index) => {
-                    let figure = partition.figure(commit, assigned);
-                    GroupPartition {
-                        lag_records: None,
-                        stable_lag_records: None,
-                        lost_records: 0,
-                        lag_seconds: None,
-                        lag_seconds_error: 0.0,
-                        // Beyond the new end it is worse than unknown.
-                        unknown: figure.unknown.or(Some(Unknown::Recreated)),
-                        ..figure
-                    }
-                }
-                // The ends are of an earlier refresh than the commit: the figures stay those of then.
-                (Some(partition), Some(before)) if !partition.fresh => {
-                    GroupPartition { assigned, ..before.clone() }
-                }
-                (Some(partition), None) if !partition.fresh => GroupPartition {
-                    lag_records: None,
-                    stable_lag_records: None,
-                    lost_records: 0,
-                    lag_seconds: None,
-                    lag_seconds_error: 0.0,
-                    unknown: Some(Unknown::Unreadable),
-                    ..partition.figure(commit, assigned)
-                },
-                (Some(partition), _) => partition.figure(commit, assigned),
-                (None, _) => {
-                    let nowhere = Partition::default().figure(commit, assigned);
-                    let why = if forbidden.contains(name) { Unknown::Unreadable } else { Unknown::TopicGone };
-                    GroupPartition { unknown: Some(why), ..nowhere }
-                }
-            };
-            of_topic.insert(index, figure);
-        }
-        if !of_topic.is_empty() {
-            figures.insert(name.to_owned(), of_topic);
-        }
-    }
-    figures
 }
 
 #[cfg(test)]

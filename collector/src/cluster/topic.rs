@@ -1,11 +1,9 @@
 //! One topic: its partitions, what was counted of them, and what it is configured to do.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::ask::{MetadataTopic, TopicConfig};
 use super::batch::Found;
 pub(crate) use super::partition::{Ends, Partition, Probe};
-use super::snapshot::{CleanupPolicy, Hottest, TopicSnapshot, Unread};
+use super::snapshot::{CleanupPolicy, Hottest, Sorted, TopicSnapshot, Unread};
 
 /// Former ids that are remembered: a broker that is behind may still show one of them.
 const FORMER_IDS_MAX: usize = 8;
@@ -18,7 +16,7 @@ pub(crate) struct Topic {
     pub(super) id: Option<u128>,
     /// Ids that topics of this name had before; an id never comes back.
     former: Vec<u128>,
-    pub(crate) partitions: BTreeMap<i32, Partition>,
+    pub(crate) partitions: Sorted<i32, Partition>,
     pub(super) records_total: u64,
     /// Transactions were seen here: it may end in markers at any time.
     pub(super) transactional: bool,
@@ -70,7 +68,7 @@ impl Topic {
         }
         self.partitions.retain(|index, _| seen.partitions.contains_key(index));
         for (index, place) in seen.partitions {
-            let partition = self.partitions.entry(index).or_insert_with(|| {
+            let partition = self.partitions.get_or_insert_with(index, || {
                 *next_generation += 1;
                 // All of a partition that came into being under our eyes counts.
                 Partition::new(*next_generation, (!first_sight).then_some(0))
@@ -121,11 +119,16 @@ impl Topic {
         self.unreadable_until_ms = None;
     }
 
-    /// Forgets what was found where no group stands any more.
-    pub(super) fn forget_all_but(&mut self, used: &BTreeSet<(i32, i64)>) {
-        for (&index, partition) in &mut self.partitions {
-            partition.found.retain(|&offset, _| used.contains(&(index, offset)));
+    /// Forgets what was found where no group stands any more; what is used ascends.
+    pub(super) fn forget_all_but(&mut self, used: &[(i32, i64)]) {
+        for (&index, partition) in self.partitions.iter_mut().filter(|(_, p)| !p.found.is_empty()) {
+            partition.found.retain(|&offset, _| used.binary_search(&(index, offset)).is_ok());
         }
+    }
+
+    /// Was anything found where groups stand?
+    pub(super) fn has_found(&self) -> bool {
+        self.partitions.values().any(|partition| !partition.found.is_empty())
     }
 
     pub(super) fn snapshot(&self, hangs_after_ms: i64) -> TopicSnapshot {
@@ -165,7 +168,7 @@ impl Topic {
             return None;
         }
         let (mut all, mut most) = (0i64, (0, 0));
-        for (&index, partition) in &self.partitions {
+        for (&index, partition) in self.partitions.iter() {
             let appended = partition.appended_recently().filter(|_| partition.fresh)?;
             all = all.checked_add(appended)?;
             if appended > most.1 {

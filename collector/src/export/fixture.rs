@@ -14,8 +14,8 @@ use checks::verdict::{Status, Verdict};
 use serde_json::json;
 
 use crate::cluster::snapshot::{
-    ClusterSnapshot, GroupPartition, GroupSnapshot, GroupType, PartitionOffsets, TopicSnapshot, Unknown,
-    WatchStats,
+    Activity, ClusterSnapshot, GroupPartition, GroupSnapshot, GroupType, PartitionOffsets, TopicProgress,
+    TopicSnapshot, Unknown, WatchStats,
 };
 use crate::view::{
     AgentView, CheckView, Finding, FindingSource, HopView, IngestStats, PipelineView, SloView, TopicTotals,
@@ -450,6 +450,17 @@ pub(crate) fn unknown(why: Unknown) -> GroupPartition {
     }
 }
 
+fn progress(partitions: &[GroupPartition]) -> TopicProgress {
+    let caught_up = partitions.iter().all(|p| p.lag_records == Some(0));
+    TopicProgress {
+        activity: if caught_up { Activity::CaughtUp } else { Activity::Reading },
+        consumed_records_total: 1_200,
+        consumed_records_per_second: Some(12.5),
+        catch_up_seconds: caught_up.then_some(0.0),
+        ..TopicProgress::default()
+    }
+}
+
 /// What the watcher would publish.
 pub(crate) fn cluster() -> ClusterSnapshot {
     let topic = |end: i64, rate: f64| TopicSnapshot {
@@ -479,7 +490,12 @@ pub(crate) fn cluster() -> ClusterSnapshot {
         protocol: "range".to_owned(),
         members,
         read_at_ms: NOW_MS - 3_000,
-        topics: topics.into_iter().map(|(t, parts)| (t.to_owned(), (0..).zip(parts).collect())).collect(),
+        progress: topics.iter().map(|(t, parts)| (*t, Arc::new(progress(parts)))).collect(),
+        topics: topics
+            .into_iter()
+            .map(|(t, parts)| (t.to_owned(), Arc::new((0..).zip(parts).collect())))
+            .collect(),
+        lag_is_bound: false,
     };
     let caught_up = |end| vec![at(end, end, 0.0); 6];
     ClusterSnapshot {

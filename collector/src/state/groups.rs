@@ -1,20 +1,26 @@
 //! What the cluster snapshot shows of consumer groups: records lost before they were read, commits
-//! beyond the end, readers that fall too far behind.
+//! beyond the end, readers that fall too far behind or stand still.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use checks::rules::Severity;
 use checks::verdict::Status;
+use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::findings::{Draft, Findings, key};
-use crate::cluster::snapshot::{ClusterSnapshot, GroupPartition, GroupSnapshot, Unknown};
+use crate::cluster::snapshot::{
+    ClusterSnapshot, GroupSnapshot, Places, StuckPartition, TopicProgress, Unknown,
+};
 use crate::view::{Finding, FindingSource};
 
 const LOST_RECORDS: &str = "lost_records";
 const AHEAD_OF_END: &str = "commit_ahead_of_end";
 const GROUP_LAG: &str = "group_lag";
+const GROUP_STUCK: &str = "group_stuck";
+/// Partitions told of in the evidence of one finding.
+const PARTITIONS_TOLD_MAX: usize = 50;
 
 /// What is remembered from one snapshot to the next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,9 +47,9 @@ impl Groups {
         let mut found = BTreeSet::new();
         let mut lost_now = BTreeMap::new();
         for (name, group) in &snapshot.groups {
-            for (topic, partitions) in &group.topics {
+            for (topic, partitions) in group.topics.iter() {
                 let place = Place { group: name, snapshot: group, topic, at_ms: snapshot.taken_at_ms };
-                let about = (name.clone(), topic.clone());
+                let about = (name.clone(), topic.to_owned());
 
                 let lost: i64 = partitions.values().map(|p| p.lost_records.max(0)).sum();
                 let before = self.lost.get(&about).copied();
@@ -68,6 +74,12 @@ impl Groups {
                     told.extend(findings.raise(place.at_ms, place.ahead(&ahead, partitions)));
                 }
 
+                // Whether it is stuck, the watcher judges, who knows the group's own rhythm.
+                if let Some(progress) = group.progress.get(topic).filter(|p| !p.stuck.is_empty()) {
+                    found.insert(place.key(GROUP_STUCK));
+                    told.extend(findings.raise(place.at_ms, place.stuck(progress, partitions)));
+                }
+
                 let lag = GroupSnapshot::topic_lag_seconds(partitions);
                 if let (Some(max), Some((seconds, error))) = (lag_seconds_max, lag) {
                     // It opens when lag is beyond the bound even if the figure errs; it stays while
@@ -89,7 +101,7 @@ impl Groups {
         let over: Vec<_> = findings
             .open_keys()
             .filter(|(_, source, _)| {
-                [LOST_RECORDS, AHEAD_OF_END, GROUP_LAG]
+                [LOST_RECORDS, AHEAD_OF_END, GROUP_LAG, GROUP_STUCK]
                     .iter()
                     .any(|d| source.strip_prefix("detector:") == Some(d))
             })
@@ -118,7 +130,7 @@ impl Place<'_> {
         findings.is_open(&self.key(detector))
     }
 
-    fn lost(&self, lost: i64, partitions: &BTreeMap<i32, GroupPartition>) -> Draft {
+    fn lost(&self, lost: i64, partitions: &Places) -> Draft {
         let by_partition: BTreeMap<String, i64> = partitions
             .iter()
             .filter(|(_, p)| p.lost_records > 0)
@@ -145,7 +157,7 @@ impl Place<'_> {
         }
     }
 
-    fn ahead(&self, ahead: &[i32], partitions: &BTreeMap<i32, GroupPartition>) -> Draft {
+    fn ahead(&self, ahead: &[i32], partitions: &Places) -> Draft {
         let offsets: BTreeMap<String, serde_json::Value> = ahead
             .iter()
             .filter_map(|id| Some((id, partitions.get(id)?)))
@@ -172,13 +184,54 @@ impl Place<'_> {
         }
     }
 
-    fn behind(
-        &self,
-        seconds: f64,
-        error: f64,
-        max: f64,
-        partitions: &BTreeMap<i32, GroupPartition>,
-    ) -> Draft {
+    fn stuck(&self, progress: &TopicProgress, partitions: &Places) -> Draft {
+        let since =
+            |ms| DateTime::from_timestamp_millis(ms).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+        let where_it_stands = |stuck: &StuckPartition| {
+            let place = partitions.get(&stuck.partition);
+            let figures = json!({
+                "committed": place.and_then(|p| p.committed),
+                "end": place.and_then(|p| p.end),
+                "lag_records": place.and_then(|p| p.lag_records),
+                "since": since(stuck.since_ms),
+                "silent_seconds": stuck.silent_seconds.round(),
+            });
+            (stuck.partition.to_string(), figures)
+        };
+        let told: BTreeMap<_, _> =
+            progress.stuck.iter().take(PARTITIONS_TOLD_MAX).map(where_it_stands).collect();
+        let count = progress.stuck.len();
+        let evidence = BTreeMap::from([
+            ("topic".to_owned(), json!(self.topic)),
+            ("stuck_partitions".to_owned(), json!(count)),
+            ("partitions".to_owned(), json!(told)),
+            ("longest_pause_seconds".to_owned(), json!(progress.longest_pause_seconds.map(tenths))),
+            ("members".to_owned(), json!(self.snapshot.members)),
+            ("state".to_owned(), json!(self.snapshot.state)),
+        ]);
+        let silent = progress.stuck.iter().map(|s| s.silent_seconds).fold(0.0, f64::max);
+        let usual = match progress.longest_pause_seconds {
+            Some(seconds) => format!("its longest pause of late was {seconds:.0} s"),
+            None => "it was never seen to move".to_owned(),
+        };
+        Draft {
+            severity: Severity::Error,
+            value: Some(count as f64),
+            expected: "commits that move while records wait".to_owned(),
+            ..self.draft(
+                GROUP_STUCK,
+                format!(
+                    "group {} is stuck on {} in {count} of {} partitions: its commit has not moved for {silent:.0} s while records waited; {usual}",
+                    self.group,
+                    self.topic,
+                    partitions.len()
+                ),
+                evidence,
+            )
+        }
+    }
+
+    fn behind(&self, seconds: f64, error: f64, max: f64, partitions: &Places) -> Draft {
         let records = GroupSnapshot::topic_lag_records(partitions);
         let evidence = BTreeMap::from([
             ("topic".to_owned(), json!(self.topic)),
@@ -228,7 +281,9 @@ fn tenths(seconds: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::snapshot::GroupType;
+    use std::sync::Arc;
+
+    use crate::cluster::snapshot::{GroupPartition, GroupType, Named};
 
     fn partition(lost: i64, seconds: f64, unknown: Option<Unknown>) -> GroupPartition {
         GroupPartition {
@@ -253,7 +308,9 @@ mod tests {
             protocol: "range".to_owned(),
             members: Some(1),
             read_at_ms: at_ms,
-            topics: BTreeMap::from([("orders".to_owned(), BTreeMap::from([(0, partition)]))]),
+            topics: Named::from([("orders", Arc::new(Places::from([(0, partition)])))]),
+            progress: Named::default(),
+            lag_is_bound: false,
         };
         ClusterSnapshot {
             taken_at_ms: at_ms,
@@ -299,6 +356,37 @@ mod tests {
         assert_eq!(look(5, 0, None), [("lost_records".to_owned(), true)]);
         assert_eq!(look(6, 0, Some(Unknown::AheadOfEnd)), [("commit_ahead_of_end".to_owned(), false)]);
         assert_eq!(look(7, 0, None), [("commit_ahead_of_end".to_owned(), true)]);
+    }
+
+    #[test]
+    fn a_stuck_partition_is_told_with_where_it_stands_until_it_moves() {
+        let (mut groups, mut findings) = (Groups::default(), Findings::default());
+        let mut look = |at, stuck: &[i32]| {
+            let mut snapshot = snapshot(at, partition(0, 0.0, None));
+            let stuck = stuck.iter().map(|&partition| StuckPartition {
+                partition,
+                since_ms: 1_000,
+                silent_seconds: 400.0,
+            });
+            let progress = TopicProgress {
+                stuck: stuck.collect(),
+                longest_pause_seconds: Some(30.0),
+                ..TopicProgress::default()
+            };
+            let group = snapshot.groups.get_mut("billing").expect("the group");
+            group.progress.insert("orders", Arc::new(progress));
+            groups.look(&snapshot, None, &mut findings)
+        };
+        assert!(look(1, &[]).is_empty());
+        let told = look(2, &[0]);
+        assert_eq!(sources(&told), [("group_stuck".to_owned(), false)]);
+        assert!(told[0].message.contains("stuck on orders in 1 of 1 partitions"), "{}", told[0].message);
+        let place = &told[0].evidence["partitions"]["0"];
+        assert_eq!((&place["committed"], &place["end"]), (&json!(10), &json!(20)));
+        assert_eq!(place["since"], "1970-01-01T00:00:01Z");
+        assert_eq!(told[0].evidence["longest_pause_seconds"], 30.0);
+        assert!(look(3, &[0]).is_empty(), "once");
+        assert_eq!(sources(&look(4, &[])), [("group_stuck".to_owned(), true)]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use checks::filter::Filter;
 use collector::cluster::Watcher;
 use collector::cluster::json::to_json;
-use collector::cluster::snapshot::{ClusterSnapshot, GroupPartition, GroupSnapshot, Unknown};
+use collector::cluster::snapshot::{ClusterSnapshot, GroupPartition, GroupSnapshot, Places, Unknown};
 
 use super::{Outcome, colour, environment};
 use crate::cli::LagArgs;
@@ -53,9 +53,9 @@ fn table(
 ) -> std::io::Result<()> {
     let mut lines = Vec::new();
     for (name, group) in &snapshot.groups {
-        for (topic, partitions) in &group.topics {
+        for (topic, partitions) in group.topics.iter() {
             if by_partition {
-                for (partition, p) in partitions {
+                for (partition, p) in partitions.iter() {
                     lines.push(partition_line(name, group, &format!("{topic}[{partition}]"), p));
                 }
             } else {
@@ -151,6 +151,9 @@ fn line(
 fn partition_line(name: &str, group: &GroupSnapshot, topic: &str, p: &GroupPartition) -> Line {
     let number = |n: Option<i64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
     let mut lag = p.unknown.map_or_else(|| number(p.lag_records), |why| why_text(why).to_owned());
+    if group.lag_is_bound && p.lag_records.is_some_and(|n| n > 0) {
+        lag = format!("<= {lag}");
+    }
     if p.lost_records > 0 {
         lag = format!("{lag} ({} lost)", p.lost_records);
     }
@@ -159,16 +162,14 @@ fn partition_line(name: &str, group: &GroupSnapshot, topic: &str, p: &GroupParti
     line(name, group, topic, [number(p.committed), number(p.end), lag], &time, loud)
 }
 
-fn topic_line(
-    name: &str,
-    group: &GroupSnapshot,
-    topic: &str,
-    partitions: &std::collections::BTreeMap<i32, GroupPartition>,
-) -> Line {
+fn topic_line(name: &str, group: &GroupSnapshot, topic: &str, partitions: &Places) -> Line {
     let lost: i64 = partitions.values().map(|p| p.lost_records).sum();
     let unknown = partitions.values().filter(|p| p.lag_records.is_none()).count();
     let mut lag =
         GroupSnapshot::topic_lag_records(partitions).map_or_else(|| "?".to_owned(), |n| n.to_string());
+    if group.lag_is_bound && lag != "0" && lag != "?" {
+        lag = format!("<= {lag}");
+    }
     if unknown > 0 {
         lag = format!("{lag} ({unknown} of {} unknown)", partitions.len());
     }
@@ -190,6 +191,7 @@ fn topic_line(
 fn why_text(why: Unknown) -> &'static str {
     match why {
         Unknown::Uncommitted => "uncommitted",
+        Unknown::Uninitialized => "uninitialized",
         Unknown::AheadOfEnd => "ahead of end",
         Unknown::Unreadable => "unreadable",
         Unknown::TopicGone => "topic gone",
@@ -218,8 +220,9 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
-    use collector::cluster::snapshot::GroupType;
+    use collector::cluster::snapshot::{GroupType, Named};
 
     use super::*;
 
@@ -241,7 +244,7 @@ mod tests {
 
     #[test]
     fn unknown_is_said_and_never_shown_as_zero() {
-        let partitions = BTreeMap::from([
+        let partitions = Places::from([
             (0, partition(Some(7), 0, None)),
             (1, partition(None, 0, Some(Unknown::Uncommitted))),
         ]);
@@ -251,7 +254,9 @@ mod tests {
             protocol: "range".to_owned(),
             members: Some(2),
             read_at_ms: 0,
-            topics: BTreeMap::from([("or\x1bders".to_owned(), partitions)]),
+            topics: Named::from([("or\x1bders", Arc::new(partitions))]),
+            progress: Named::default(),
+            lag_is_bound: false,
         };
         let snapshot = ClusterSnapshot {
             groups: BTreeMap::from([("g".to_owned(), group)]),
@@ -266,6 +271,25 @@ mod tests {
         table(&snapshot, true, false, &mut out).expect("written");
         let text = String::from_utf8(out).expect("text");
         assert!(text.contains("uncommitted") && text.lines().count() == 3, "{text}");
+    }
+
+    #[test]
+    fn a_lag_that_is_an_upper_bound_says_so() {
+        let mut group = GroupSnapshot {
+            group_type: GroupType::Share,
+            state: "Stable".to_owned(),
+            protocol: String::new(),
+            members: Some(1),
+            read_at_ms: 0,
+            topics: Named::default(),
+            progress: Named::default(),
+            lag_is_bound: true,
+        };
+        let partitions = Places::from([(0, partition(Some(7), 0, None)), (1, partition(Some(0), 0, None))]);
+        assert_eq!(topic_line("g", &group, "t", &partitions).cells[6], "<= 7");
+        assert_eq!(partition_line("g", &group, "t[1]", &partitions[&1]).cells[6], "0");
+        group.lag_is_bound = false;
+        assert_eq!(topic_line("g", &group, "t", &partitions).cells[6], "7");
     }
 
     #[test]

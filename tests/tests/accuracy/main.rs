@@ -5,14 +5,19 @@
 //! that the watcher gives of them: committed offset, log start, last stable offset, end, lag, stable lag, lost records,
 //! the reason why something is unknown, the age of the oldest unread record within its error, members and state.
 
+mod activity;
 mod arithmetic;
 mod compaction;
 mod groups;
+mod hanging;
+mod kinds;
 mod lifecycle;
 mod lost;
 mod members;
 mod outside;
 mod progress;
+#[path = "../seen/mod.rs"]
+mod seen;
 mod table;
 mod times;
 mod transactions;
@@ -22,11 +27,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use checks::filter::Filter;
-use collector::cluster::snapshot::{ClusterSnapshot, GroupPartition, GroupSnapshot, GroupType, Unknown};
+use collector::cluster::snapshot::{ClusterSnapshot, GroupPartition, GroupType, Unknown};
 use collector::cluster::{Config, Watcher};
 use lab::{Entry, Kafka, KafkaOptions, Wire};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use seen::{group, place};
 use tokio::sync::OnceCell;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -145,22 +151,6 @@ fn config(brokers: &str, prefix: &str) -> Result<Config> {
     config.topics = Filter::new(&include, &[])?;
     config.groups = Filter::new(&include, &[])?;
     Ok(config)
-}
-
-fn group<'a>(snapshot: &'a ClusterSnapshot, name: &str) -> Result<&'a GroupSnapshot> {
-    let known = || snapshot.groups.keys().cloned().collect::<Vec<_>>();
-    snapshot.groups.get(name).with_context(|| format!("group {name:?} is not among {:?}", known()))
-}
-
-fn place<'a>(
-    snapshot: &'a ClusterSnapshot,
-    name: &str,
-    topic: &str,
-    partition: i32,
-) -> Result<&'a GroupPartition> {
-    let group = group(snapshot, name)?;
-    let found = group.topics.get(topic).and_then(|p| p.get(&partition));
-    found.with_context(|| format!("{name} has no {topic}-{partition}: {group:?}"))
 }
 
 /// How old the oldest unread record is.

@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use collector::cluster::json::to_json;
 use collector::cluster::snapshot::{GroupType, Unknown};
-use lab::Message;
+use lab::{Joining, Member, Message};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Member, TIMEOUT, group, look, place, watcher};
+use super::{TIMEOUT, group, look, place, watcher};
 
 fn now_ms() -> Result<i64> {
     Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
@@ -82,7 +82,9 @@ async fn members_of_both_protocols_are_seen_and_what_they_never_committed_is_unk
         let (topic, name) = (lab::unique("joined"), lab::unique("joined-readers"));
         lab::create_topic(&brokers, &topic, 2, &[]).await?;
         fill(&brokers, &topic, 40).await?;
-        let member = Member::join(&brokers, protocol, &name, &topic, 2, &[(0, 20)]).await?;
+        let (topics, commits) = ([topic.as_str()], [(topic.as_str(), 0, 20)]);
+        let joining = Joining::classic(&name, &topics, 2).protocol(protocol).commits(&commits);
+        let member = Member::join(&brokers, joining).await?;
 
         let snapshot = look(&brokers, &[&topic, &name]).await?;
         let readers = group(&snapshot, &name)?;
@@ -284,30 +286,5 @@ async fn the_age_of_what_waits_follows_from_what_was_seen() -> Result<()> {
     let snapshot = look(&brokers, &[&topic, &name]).await?;
     let future = place(&snapshot, &name, &topic, 0)?;
     assert_eq!((future.lag_records, future.lag_seconds), (Some(1), None));
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_share_group_is_listed_as_what_it_is_and_has_no_lag() -> Result<()> {
-    let kafka = lab::broker().await?;
-    let brokers = kafka.bootstrap();
-    let (topic, name) = (lab::unique("shared"), lab::unique("shared-readers"));
-    lab::create_topic(&brokers, &topic, 1, &[]).await?;
-    fill(&brokers, &topic, 5).await?;
-    // It leaves after a while without records; its group stays.
-    let arguments =
-        ["--bootstrap-server", &brokers, "--topic", &topic, "--group", &name, "--timeout-ms", "15000"];
-    let consumer = kafka.command("org.apache.kafka.tools.consumer.ConsoleShareConsumer", &arguments);
-    let seen = lab::eventually("the share group has a member", TIMEOUT, async || {
-        let snapshot = look(&brokers, &[&topic, &name]).await?;
-        let shared = group(&snapshot, &name)?;
-        ensure!(shared.members == Some(1), "{shared:?}");
-        Ok(snapshot)
-    });
-    let (consumed, snapshot) = tokio::join!(consumer, seen);
-    let snapshot = snapshot.context(format!("the consumer said {consumed:?}"))?;
-    let shared = group(&snapshot, &name)?;
-    assert_eq!((shared.group_type, shared.state.as_str()), (GroupType::Share, "Stable"));
-    assert!(shared.topics.is_empty(), "no lag is made up: {:?}", shared.topics);
     Ok(())
 }

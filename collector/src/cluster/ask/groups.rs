@@ -1,20 +1,18 @@
-//! Groups: which there are, who coordinates them, their members and their commits.
+//! Groups: which there are, who coordinates them, and how far they have come.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use bytes::Buf;
-use kafka_protocol::messages::consumer_protocol_assignment::ConsumerProtocolAssignment;
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic};
 use kafka_protocol::messages::{
-    ConsumerGroupDescribeRequest, DescribeGroupsRequest, FindCoordinatorRequest, GroupId, ListGroupsRequest,
-    OffsetFetchRequest, ShareGroupDescribeRequest, TopicName,
+    ConsumerGroupDescribeRequest, FindCoordinatorRequest, GroupId, ListGroupsRequest, OffsetFetchRequest,
+    TopicName,
 };
-use kafka_protocol::protocol::Decodable;
 
-use super::{Trouble, checked, code, text};
+use super::{Trouble, checked, text};
 use crate::cluster::refresh::GROUPS_PER_REQUEST;
-use crate::cluster::snapshot::GroupType;
-use crate::cluster::wire::{self, Connection, WireError};
+use crate::cluster::snapshot::{GroupType, Named, Sorted};
+use crate::cluster::wire::{Connection, DescribeShareGroupOffsetsRequest, ShareGroupOffsets, WireError};
 
 /// A group that a broker lists, and thereby coordinates.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,133 +86,8 @@ pub(crate) async fn find_coordinators(
     found
 }
 
-/// A group's members and what they are assigned.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Description {
-    pub(crate) state: String,
-    pub(crate) protocol: String,
-    pub(crate) members: u32,
-    pub(crate) assigned: BTreeMap<String, BTreeSet<i32>>,
-}
-
-type Described = BTreeMap<String, Result<Description, Trouble>>;
-
-fn ids(groups: &[String]) -> Vec<GroupId> {
-    groups.iter().map(|g| GroupId(text(g))).collect()
-}
-
-/// Members and assignments, by the request that fits the groups' type. Empty for types that
-/// have none here.
-pub(crate) async fn describe(
-    connection: &Connection,
-    group_type: GroupType,
-    groups: &[String],
-    elements_max: usize,
-) -> Described {
-    let described = match group_type {
-        GroupType::Classic | GroupType::Unknown => describe_classic(connection, groups, elements_max).await,
-        GroupType::Consumer => describe_consumer(connection, groups).await,
-        GroupType::Share => describe_share(connection, groups).await,
-        GroupType::Streams => Ok(Described::new()),
-    };
-    described.unwrap_or_else(|error| groups.iter().map(|g| (g.clone(), Err(error.clone().into()))).collect())
-}
-
-async fn describe_classic(
-    connection: &Connection,
-    groups: &[String],
-    elements_max: usize,
-) -> Result<Described, WireError> {
-    let request = DescribeGroupsRequest::default().with_groups(ids(groups));
-    let answer = connection.call(&request).await?;
-    let described = answer.groups.into_iter().map(|group| {
-        // Before version 6 a group that is not there is "Dead", and no error.
-        let code = match (group.error_code, group.group_state.as_str(), group.members.len()) {
-            (0, "Dead", 0) => code::GROUP_ID_NOT_FOUND,
-            (code, ..) => code,
-        };
-        let description = checked(code).map(|()| {
-            let mut assigned: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
-            // Other protocols (Connect's, for one) put other things into their assignments.
-            if group.protocol_type.as_str() == "consumer" {
-                for member in &group.members {
-                    read_assignment(&member.member_assignment, elements_max, &mut assigned);
-                }
-            }
-            Description {
-                state: group.group_state.to_string(),
-                protocol: group.protocol_data.to_string(),
-                members: u32::try_from(group.members.len()).unwrap_or(u32::MAX),
-                assigned,
-            }
-        });
-        (group.group_id.to_string(), description)
-    });
-    Ok(described.collect())
-}
-
-/// The assignment of a classic member is written by another client: hostile like all else.
-fn read_assignment(
-    bytes: &bytes::Bytes,
-    elements_max: usize,
-    assigned: &mut BTreeMap<String, BTreeSet<i32>>,
-) {
-    let mut bytes = bytes.clone();
-    if bytes.remaining() < 2 {
-        return;
-    }
-    bytes.advance(2);
-    if wire::check_assignment(&bytes, elements_max).is_err() {
-        return;
-    }
-    // Later versions only append; the oldest reads them all.
-    if let Ok(assignment) = ConsumerProtocolAssignment::decode(&mut bytes, 0) {
-        for topic in assignment.assigned_partitions {
-            assigned.entry(topic.topic.to_string()).or_default().extend(topic.partitions);
-        }
-    }
-}
-
-async fn describe_consumer(connection: &Connection, groups: &[String]) -> Result<Described, WireError> {
-    let request = ConsumerGroupDescribeRequest::default().with_group_ids(ids(groups));
-    let answer = connection.call(&request).await?;
-    let described = answer.groups.into_iter().map(|group| {
-        let description = checked(group.error_code).map(|()| {
-            let mut assigned: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
-            for topic in group.members.iter().flat_map(|m| &m.assignment.topic_partitions) {
-                let partitions = assigned.entry(topic.topic_name.to_string()).or_default();
-                partitions.extend(&topic.partitions);
-            }
-            Description {
-                state: group.group_state.to_string(),
-                protocol: group.assignor_name.to_string(),
-                members: u32::try_from(group.members.len()).unwrap_or(u32::MAX),
-                assigned,
-            }
-        });
-        (group.group_id.to_string(), description)
-    });
-    Ok(described.collect())
-}
-
-async fn describe_share(connection: &Connection, groups: &[String]) -> Result<Described, WireError> {
-    let request = ShareGroupDescribeRequest::default().with_group_ids(ids(groups));
-    let answer = connection.call(&request).await?;
-    let described = answer.groups.into_iter().map(|group| {
-        // What a share group holds is no commit: its assignment is nobody's "uncommitted".
-        let description = checked(group.error_code).map(|()| Description {
-            state: group.group_state.to_string(),
-            protocol: group.assignor_name.to_string(),
-            members: u32::try_from(group.members.len()).unwrap_or(u32::MAX),
-            assigned: BTreeMap::new(),
-        });
-        (group.group_id.to_string(), description)
-    });
-    Ok(described.collect())
-}
-
 /// A group's commits: by topic and partition the offset, or why it is not known.
-pub(crate) type Commits = BTreeMap<String, BTreeMap<i32, Result<i64, i16>>>;
+pub(crate) type Commits = Named<Sorted<i32, Result<i64, i16>>>;
 
 /// Does this broker list its groups? librdkafka's mock cluster does not, nor does it know what
 /// it means to be asked for the commits of all topics.
@@ -258,15 +131,12 @@ async fn commits_of_many(
     let answer = connection.call(&request).await?;
     let groups = answer.groups.into_iter().map(|group| {
         let commits = checked(group.error_code).map(|()| {
-            let mut commits = Commits::new();
+            let mut commits = Commits::default();
             for topic in group.topics {
-                let partitions = topic
-                    .partitions
-                    .iter()
-                    .filter_map(|p| commit(p.committed_offset, p.error_code).map(|c| (p.partition_index, c)));
-                commits.entry(topic.name.to_string()).or_default().extend(partitions);
+                let partitions =
+                    topic.partitions.iter().map(|p| (p.partition_index, p.committed_offset, p.error_code));
+                add(&mut commits, &topic.name, partitions);
             }
-            commits.retain(|_, partitions| !partitions.is_empty());
             commits
         });
         (group.group_id.to_string(), commits)
@@ -290,16 +160,70 @@ async fn commits_of_one(
     let request = OffsetFetchRequest::default().with_group_id(GroupId(text(group))).with_topics(topics);
     let answer = connection.call_up_to(&request, 7).await?;
     checked(answer.error_code)?;
-    let mut commits = Commits::new();
+    let mut commits = Commits::default();
     for topic in answer.topics {
-        let partitions = topic
-            .partitions
-            .iter()
-            .filter_map(|p| commit(p.committed_offset, p.error_code).map(|c| (p.partition_index, c)));
-        commits.entry(topic.name.to_string()).or_default().extend(partitions);
+        let partitions =
+            topic.partitions.iter().map(|p| (p.partition_index, p.committed_offset, p.error_code));
+        add(&mut commits, &topic.name, partitions);
     }
-    commits.retain(|_, partitions| !partitions.is_empty());
     Ok(commits)
+}
+
+/// Adds what a broker says of one topic: partition, offset, error code. Should it speak of a topic
+/// twice, the last word holds.
+fn add(commits: &mut Commits, topic: &str, partitions: impl Iterator<Item = (i32, i64, i16)>) {
+    let known: Sorted<_, _> =
+        partitions.filter_map(|(index, offset, code)| Some((index, commit(offset, code)?))).collect();
+    if !known.is_empty() {
+        commits.insert(topic, known);
+    }
+}
+
+/// How far share groups have come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ShareProgress {
+    /// The share-partition start offsets: everything before them is done with.
+    pub(crate) starts: Commits,
+    /// Partitions that the group has a state for, and no start offset yet.
+    pub(crate) unset: Named<BTreeSet<i32>>,
+    /// Records that are not done with, where the broker counts them itself (KIP-1226).
+    pub(crate) lags: Named<Sorted<i32, i64>>,
+}
+
+/// The progress of share groups, of all their topics.
+pub(crate) async fn share_progress(
+    connection: &Connection,
+    groups: &[String],
+) -> BTreeMap<String, Result<ShareProgress, Trouble>> {
+    let request = DescribeShareGroupOffsetsRequest { group_ids: groups.to_vec() };
+    match connection.call(&request).await {
+        Ok(answer) => answer.into_iter().map(progress_of_one).collect(),
+        Err(error) => groups.iter().map(|g| (g.clone(), Err(Trouble::from(error.clone())))).collect(),
+    }
+}
+
+fn progress_of_one(group: ShareGroupOffsets) -> (String, Result<ShareProgress, Trouble>) {
+    let progress = checked(group.error_code).map(|()| {
+        let mut progress = ShareProgress::default();
+        for (topic, partitions) in group.topics {
+            let topic: Arc<str> = topic.into();
+            for p in partitions {
+                match commit(p.start_offset, p.error_code) {
+                    Some(start) => {
+                        progress.starts.get_or_default(&topic).insert(p.partition, start);
+                        if start.is_ok() && p.lag >= 0 {
+                            progress.lags.get_or_default(&topic).insert(p.partition, p.lag);
+                        }
+                    }
+                    None => {
+                        progress.unset.get_or_default(&topic).insert(p.partition);
+                    }
+                }
+            }
+        }
+        progress
+    });
+    (group.group_id, progress)
 }
 
 /// −1 says that there is no commit.
@@ -314,6 +238,7 @@ fn commit(offset: i64, code: i16) -> Option<Result<i64, i16>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::wire::SharePartition;
 
     #[test]
     fn no_commit_is_no_offset() {
@@ -324,17 +249,24 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_assignment_is_no_assignment() {
-        let mut assigned = BTreeMap::new();
-        let good =
-            bytes::Bytes::from_static(b"\0\x01\0\0\0\x01\0\x01t\0\0\0\x02\0\0\0\0\0\0\0\x05\xff\xff\xff\xff");
-        read_assignment(&good, 100, &mut assigned);
-        assert_eq!(assigned["t"], BTreeSet::from([0, 5]));
-        let mut nothing = BTreeMap::new();
-        for cut in 0..good.len() {
-            read_assignment(&good.slice(..cut), 100, &mut nothing);
-        }
-        read_assignment(&bytes::Bytes::from_static(b"\0\0\x7f\xff\xff\xff"), 100, &mut nothing);
-        assert!(nothing.is_empty());
+    fn a_share_start_that_is_not_set_is_neither_zero_nor_an_error() {
+        let at = |partition, start_offset, lag, error_code| SharePartition {
+            partition,
+            start_offset,
+            lag,
+            error_code,
+        };
+        let partitions = vec![at(0, 40, 55, 0), at(1, -1, -1, 0), at(2, 7, -1, 0), at(3, 0, 9, 29)];
+        let group = ShareGroupOffsets {
+            group_id: "g".to_owned(),
+            error_code: 0,
+            topics: vec![("t".to_owned(), partitions)],
+        };
+        let (name, progress) = progress_of_one(group);
+        let progress = progress.expect("no error");
+        assert_eq!(name, "g");
+        assert_eq!(progress.starts["t"], [(0, Ok(40)), (2, Ok(7)), (3, Err(29))].into());
+        assert_eq!(progress.unset["t"], BTreeSet::from([1]));
+        assert_eq!(progress.lags["t"], [(0, 55)].into(), "of the rest nothing is known");
     }
 }

@@ -3,6 +3,7 @@
 //! Versions differ here and nowhere above. Codes are Kafka's error codes.
 
 mod configs;
+mod describe;
 mod groups;
 mod log_dirs;
 mod topics;
@@ -11,8 +12,9 @@ mod transactions;
 use kafka_protocol::protocol::StrBytes;
 
 pub(crate) use configs::{TopicConfig, topic_configs};
+pub(crate) use describe::{Description, describe};
 pub(crate) use groups::{
-    Commits, Description, Listed, commits, describe, find_coordinators, list_groups, lists_groups,
+    Commits, Listed, ShareProgress, commits, find_coordinators, list_groups, lists_groups, share_progress,
 };
 pub(crate) use log_dirs::{Sizes, log_sizes};
 #[cfg(test)]

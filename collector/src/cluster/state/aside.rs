@@ -13,28 +13,41 @@ const CONFIG_KEEP_MS: i64 = 600_000;
 const AGAIN_MS: i64 = 60_000;
 
 impl State {
-    /// The positions worth a look: where only markers may be left, and where the history of ends
-    /// does not say how old the waiting record is.
+    /// The positions worth a look: where only markers may be left, where the history of ends does
+    /// not say how old the waiting record is, and where a reader that stands still may have no
+    /// record before it.
     pub(crate) fn probes(&self, now_ms: i64) -> Vec<Probe> {
         let mut probes = BTreeMap::new();
         for group in self.groups.values().filter(|g| g.fresh) {
-            for (name, commits) in &group.commits {
+            for (name, commits) in group.commits.iter() {
                 let Some(topic) = self.topics.get(name) else { continue };
                 let readable = topic.readable(now_ms);
-                for (&index, commit) in commits {
+                let figures = group.figures.get(name);
+                for (&index, commit) in commits.iter() {
                     let (Ok(committed), Some(partition)) = (commit, topic.partitions.get(&index)) else {
                         continue;
                     };
                     if group.is_former(name, index) {
                         continue;
                     }
-                    let before = group.figures.get(name).and_then(|p| p.get(&index));
+                    let before = figures.and_then(|p| p.get(&index));
                     let rests = before.is_none_or(|f| f.committed == Some(*committed));
                     let may_be_marker = rests || topic.transactional;
                     if let Some(probe) = partition.probe(*committed, may_be_marker, readable, (name, index)) {
                         let at: &mut Probe =
                             probes.entry((name, index, probe.offset)).or_insert_with(|| probe.clone());
                         at.for_time |= probe.for_time;
+                    }
+                }
+                let Some(memory) = group.memory.get(name).filter(|_| readable) else { continue };
+                for index in memory.suspects(&self.activity) {
+                    let (Some(Ok(committed)), Some(partition)) =
+                        (commits.get(&index), topic.partitions.get(&index))
+                    else {
+                        continue;
+                    };
+                    if let Some(probe) = partition.look_at(*committed, (name, index)) {
+                        probes.entry((name, index, probe.offset)).or_insert(probe);
                     }
                 }
             }
@@ -68,7 +81,7 @@ impl State {
     pub(crate) fn hanging(&mut self, now_ms: i64, max: usize) -> BTreeMap<i32, Vec<(String, i32)>> {
         let mut by_leader: BTreeMap<i32, Vec<(String, i32)>> = BTreeMap::new();
         for (name, topic) in &mut self.topics {
-            for (&index, partition) in &mut topic.partitions {
+            for (&index, partition) in topic.partitions.iter_mut() {
                 let Some(leader) = partition.offsets.leader else { continue };
                 let of_leader = by_leader.entry(leader).or_default();
                 if of_leader.len() < max

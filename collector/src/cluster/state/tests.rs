@@ -3,10 +3,11 @@
 use super::*;
 use crate::cluster::ask::{MetadataPartition, MetadataTopic};
 use crate::cluster::batch::Found;
+use crate::cluster::snapshot::Unknown;
 use crate::cluster::topic::Probe;
 use checks::filter::Filter;
 
-fn metadata(topics: &[(&str, u128, i32)]) -> Metadata {
+pub(super) fn metadata(topics: &[(&str, u128, i32)]) -> Metadata {
     let topics = topics.iter().map(|&(name, id, partitions)| {
         let place = MetadataPartition { leader: Some(1), replicas: 1, in_sync: 1 };
         let topic = MetadataTopic {
@@ -19,21 +20,21 @@ fn metadata(topics: &[(&str, u128, i32)]) -> Metadata {
     Metadata { topics: topics.collect(), ..Metadata::default() }
 }
 
-fn ends(start: i64, high: i64, at_ms: i64) -> Ends {
+pub(super) fn ends(start: i64, high: i64, at_ms: i64) -> Ends {
     Ends { start, stable: high, high, epoch: -1, asked_ms: at_ms, at_ms }
 }
 
-fn listed(group: &str, group_type: GroupType) -> Listed {
+pub(super) fn listed(group: &str, group_type: GroupType) -> Listed {
     Listed { group: group.to_owned(), group_type, state: "Stable".to_owned() }
 }
 
-fn commits(topic: &str, partitions: &[(i32, i64)]) -> Result<Commits, Trouble> {
+pub(super) fn commits(topic: &str, partitions: &[(i32, i64)]) -> Result<Commits, Trouble> {
     let of_topic = partitions.iter().map(|&(index, offset)| (index, Ok(offset))).collect();
     Ok([(topic.to_owned(), of_topic)].into())
 }
 
 /// A cluster with topic `t` (1 partition, ends at 100) and group `g` at 40.
-fn seen(config: &Config) -> State {
+pub(super) fn seen(config: &Config) -> State {
     let mut state = State::default();
     state.begin();
     state.apply_metadata(metadata(&[("t", 7, 1)]), config);
@@ -201,8 +202,8 @@ fn limits_and_filters_leave_out_and_say_so() {
     let two = [listed("g", GroupType::Classic), listed("h", GroupType::Classic)];
     assert_eq!(state.apply_listing(&two, true, &config), 1);
     let mut all = commits("a", &[(0, 1)]).expect("commits");
-    all.extend(commits("b", &[(0, 1)]).expect("commits"));
-    all.extend(commits("__x", &[(0, 1)]).expect("commits"));
+    all.insert("b", commits("b", &[(0, 1)]).expect("commits")["b"].clone());
+    all.insert("__x", commits("__x", &[(0, 1)]).expect("commits")["__x"].clone());
     state.apply_commits("g", Ok(all), 1000);
     state.finish(&config);
     let group = &state.groups_snapshot()["g"];

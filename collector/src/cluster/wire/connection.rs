@@ -11,14 +11,13 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader};
-use kafka_protocol::protocol::{
-    Decodable, HeaderVersion, Request, StrBytes, encode_request_header_into_buffer,
-};
+use kafka_protocol::protocol::{Encodable as _, StrBytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::messages::Ask;
 use super::pace::Pace;
 use super::{Settings, Tokens, WireError, sasl, shape, tls};
 use crate::cluster::config::Address;
@@ -191,7 +190,7 @@ impl Connection {
     ///
     /// # Errors
     /// `Unsupported` when there is none.
-    pub(crate) fn version<R: Request>(&self) -> Result<i16, WireError> {
+    pub(crate) fn version<R: Ask>(&self) -> Result<i16, WireError> {
         let what = shape::of(R::KEY).map_or("a request", |s| s.name);
         let unsupported = || WireError::Unsupported { broker: self.broker(), what };
         let ours = shape::of(R::KEY).ok_or_else(unsupported)?;
@@ -201,21 +200,17 @@ impl Connection {
     }
 
     /// Sends a request in the newest version that both sides speak, and awaits its answer.
-    pub(crate) async fn call<R: Request>(&self, request: &R) -> Result<R::Response, WireError> {
+    pub(crate) async fn call<R: Ask>(&self, request: &R) -> Result<R::Answer, WireError> {
         self.exchange(request, self.version::<R>()?).await
     }
 
     /// Like [`Self::call`], but in no version newer than `newest`: where a newer one asks in
     /// another form.
-    pub(crate) async fn call_up_to<R: Request>(
-        &self,
-        request: &R,
-        newest: i16,
-    ) -> Result<R::Response, WireError> {
+    pub(crate) async fn call_up_to<R: Ask>(&self, request: &R, newest: i16) -> Result<R::Answer, WireError> {
         self.exchange(request, self.version::<R>()?.min(newest)).await
     }
 
-    async fn exchange<R: Request>(&self, request: &R, version: i16) -> Result<R::Response, WireError> {
+    async fn exchange<R: Ask>(&self, request: &R, version: i16) -> Result<R::Answer, WireError> {
         let shape = shape::of(R::KEY)
             .ok_or_else(|| WireError::Unsupported { broker: self.broker(), what: "a request" })?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -231,7 +226,7 @@ impl Connection {
 
         self.wait_while_throttled().await;
         let mut body = self.send(shape.name, id, frame).await?;
-        if R::Response::header_version(version) >= 1 {
+        if R::header_versions(version).1 >= 1 {
             let header = shape::tagged_fields_len(&body).map_err(malformed)?;
             body.advance(header);
         }
@@ -241,12 +236,12 @@ impl Connection {
         self.settings.traffic.add_throttled_ms(held_back_ms);
         // The walk has made sure of every length; should the decoder panic none the less, then
         // this answer is lost and the watcher lives.
-        std::panic::catch_unwind(AssertUnwindSafe(|| R::Response::decode(&mut body, version)))
+        std::panic::catch_unwind(AssertUnwindSafe(|| R::read(&mut body, version)))
             .map_err(|_| malformed("the decoder gave up".to_owned()))?
-            .map_err(|error| malformed(error.to_string()))
+            .map_err(malformed)
     }
 
-    fn encode<R: Request>(&self, request: &R, version: i16, id: i32) -> Result<Bytes, String> {
+    fn encode<R: Ask>(&self, request: &R, version: i16, id: i32) -> Result<Bytes, String> {
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
             .with_request_api_version(version)
@@ -254,8 +249,8 @@ impl Connection {
             .with_client_id(Some(StrBytes::from_string(self.settings.client_id.clone())));
         let mut frame = BytesMut::new();
         frame.put_i32(0);
-        encode_request_header_into_buffer(&mut frame, &header).map_err(|e| e.to_string())?;
-        request.encode(&mut frame, version).map_err(|e| e.to_string())?;
+        header.encode(&mut frame, R::header_versions(version).0).map_err(|e| e.to_string())?;
+        request.write(&mut frame, version)?;
         let length = i32::try_from(frame.len() - 4).map_err(|e| e.to_string())?;
         frame[..4].copy_from_slice(&length.to_be_bytes());
         Ok(frame.freeze())

@@ -5,6 +5,7 @@
 //! answers that lie about their size. Nothing above this module sees a socket or a version.
 
 mod connection;
+mod messages;
 mod oauth;
 mod pace;
 mod sasl;
@@ -15,6 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use connection::Connection;
+pub(crate) use messages::{
+    DescribeShareGroupOffsetsRequest, ShareGroupOffsets, StreamsGroup, StreamsGroupDescribeRequest,
+};
+#[cfg(test)]
+pub(crate) use messages::{SharePartition, StreamsMember, Subtopology};
 pub(crate) use oauth::Tokens;
 pub(crate) use pace::Traffic;
 pub(crate) use shape::check_assignment;

@@ -14,7 +14,7 @@ use crate::view::View;
 
 /// Series of one group, and of one of its topics, and of one partition of these.
 const GROUP_SERIES: usize = 3;
-const GROUP_TOPIC_SERIES: usize = 4;
+const GROUP_TOPIC_SERIES: usize = 8;
 const GROUP_PARTITION_SERIES: usize = 4;
 const TOPIC_PARTITION_SERIES: usize = 3;
 /// Series of one field.
@@ -70,7 +70,7 @@ pub fn plan(view: &View, cluster: &ClusterSnapshot, budget: usize, compat: Cost)
         // With every partition folded: what the group costs at least.
         let least = group_series + group.topics.len() * (group_topic_series + group_partitions_folded);
         let Some(rest) = left.checked_sub(least) else {
-            let partitions: usize = group.topics.values().map(BTreeMap::len).sum();
+            let partitions: usize = group.topics.values().map(|places| places.len()).sum();
             let series =
                 group_series + group.topics.len() * group_topic_series + partitions * group_partition_series;
             *plan.series_folded.entry("groups").or_default() += series as u64;

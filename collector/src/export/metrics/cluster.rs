@@ -6,8 +6,8 @@ use std::fmt;
 use super::budget::Plan;
 use super::family::Out;
 use super::labels::{
-    Cluster, Group, GroupInfo, GroupPartition, GroupTopic, GroupTopicReason, Partition, Reason, Topic,
-    TopicInfo, TopicPartition, TopicReason,
+    Cluster, Group, GroupInfo, GroupPartition, GroupTopic, GroupTopicActivity, GroupTopicReason, Partition,
+    Reason, Topic, TopicInfo, TopicPartition, TopicReason,
 };
 use super::table as t;
 use crate::cluster::snapshot::{self, ClusterSnapshot, GroupSnapshot, PartitionOffsets, Unknown, Unread};
@@ -22,6 +22,7 @@ pub(super) fn write(
     let groups = Groups { cluster, snapshot, plan };
     groups.partitions(out)?;
     groups.topics(out)?;
+    groups.progress(out)?;
     groups.groups(out, now_ms)?;
     topics(out, cluster, snapshot, plan, now_ms)?;
     watch(out, cluster, snapshot, now_ms)
@@ -34,7 +35,7 @@ struct Groups<'a> {
 }
 
 /// A group's places in a topic, by partition.
-pub(super) type Partitions = BTreeMap<i32, snapshot::GroupPartition>;
+pub(super) type Partitions = snapshot::Places;
 
 impl<'a> Groups<'a> {
     fn shown(&self) -> impl Iterator<Item = (&'a str, &'a GroupSnapshot)> {
@@ -49,7 +50,9 @@ impl<'a> Groups<'a> {
     fn shown_topics(&self) -> impl Iterator<Item = (GroupTopic<'a>, &'a Partitions)> {
         let cluster = self.cluster;
         self.shown().flat_map(move |(group, g)| {
-            g.topics.iter().map(move |(topic, partitions)| (GroupTopic { cluster, group, topic }, partitions))
+            g.topics
+                .iter()
+                .map(move |(topic, partitions)| (GroupTopic { cluster, group, topic }, &**partitions))
         })
     }
 
@@ -99,6 +102,22 @@ impl<'a> Groups<'a> {
             })
         });
         out.family(&t::GROUP_UNKNOWN_PARTITIONS, unknown)
+    }
+
+    fn progress(&self, out: &mut Out<'_>) -> fmt::Result {
+        let cluster = self.cluster;
+        let each = || {
+            self.shown().flat_map(move |(group, g)| {
+                g.progress.iter().map(move |(topic, p)| (GroupTopic { cluster, group, topic }, p))
+            })
+        };
+        out.family(&t::GROUP_TOPIC_CONSUMED, each().map(|(l, p)| (l, p.consumed_records_total)))?;
+        out.family(&t::GROUP_TOPIC_REWINDS, each().map(|(l, p)| (l, p.rewinds_total)))?;
+        out.family(&t::GROUP_TOPIC_CATCH_UP, each().filter_map(|(l, p)| Some((l, p.catch_up_seconds?))))?;
+        let states = each().map(|(GroupTopic { cluster, group, topic }, p)| {
+            (GroupTopicActivity { cluster, group, topic, activity: p.activity.as_str() }, 1_u64)
+        });
+        out.family(&t::GROUP_TOPIC_ACTIVITY, states)
     }
 
     fn groups(&self, out: &mut Out<'_>, now_ms: i64) -> fmt::Result {
@@ -232,6 +251,7 @@ fn age_seconds(now_ms: i64, then_ms: i64) -> f64 {
 pub(crate) fn reason(unknown: Unknown) -> &'static str {
     match unknown {
         Unknown::Uncommitted => "uncommitted",
+        Unknown::Uninitialized => "uninitialized",
         Unknown::AheadOfEnd => "ahead_of_end",
         Unknown::Unreadable => "unreadable",
         Unknown::TopicGone => "topic_gone",

@@ -56,6 +56,8 @@ label_sets! {
     GroupTopic { cluster: &'a str, group: &'a str, topic: &'a str }
     /// One topic of a group, by reason.
     GroupTopicReason { cluster: &'a str, group: &'a str, topic: &'a str, reason: &'a str }
+    /// One member of the state set of what a group is doing about a topic.
+    GroupTopicActivity { cluster: &'a str, group: &'a str, topic: &'a str, activity: &'a str }
     /// One partition of a group.
     GroupPartition { cluster: &'a str, group: &'a str, topic: &'a str, partition: Partition }
     /// One check.

@@ -52,13 +52,13 @@ macro_rules! series {
 series! {
     "Consumer groups" {
         GROUP_LAG_RECORDS: Gauge<GroupPartition> "tapline_group_lag_records"
-            "Records between the committed offset (or the log start, if that is later) and the high watermark; absent while unknown";
+            "Records between the committed offset (or the log start, if that is later) and the high watermark; absent while unknown. Of a share group the records from its start offset on that are not done with: the broker's own count (Kafka 4.2, KIP-1226), from older brokers the distance to the end, an upper bound";
         GROUP_STABLE_LAG_RECORDS: Gauge<GroupPartition> "tapline_group_stable_lag_records"
             "The same up to the last stable offset: what a read_committed reader can see";
         GROUP_LOST_RECORDS: Gauge<GroupPartition> "tapline_group_lost_records"
             "Records between the committed offset and the log start: removed by retention before the group read them";
         GROUP_COMMITTED_OFFSET: Gauge<GroupPartition> "tapline_group_committed_offset"
-            "The committed offset: the next one to read";
+            "The committed offset: the next one to read; of a share group its start offset: every record before it is done with";
         GROUP_TOPIC_LAG_RECORDS: Gauge<GroupTopic> "tapline_group_topic_lag_records"
             "Sum of the known lags of the topic's partitions";
         GROUP_TOPIC_LAG_SECONDS: Gauge<GroupTopic> "tapline_group_topic_lag_seconds"
@@ -66,7 +66,15 @@ series! {
         GROUP_TOPIC_LAG_ERROR_SECONDS: Gauge<GroupTopic> "tapline_group_topic_lag_error_seconds"
             "How wrong the lag in seconds may be, either way";
         GROUP_UNKNOWN_PARTITIONS: Gauge<GroupTopicReason> "tapline_group_unknown_partitions"
-            "Partitions whose lag is not known, by reason (uncommitted, ahead_of_end, recreated, unreadable, topic_gone); absent where there is none";
+            "Partitions whose lag is not known, by reason (uncommitted, uninitialized, ahead_of_end, recreated, unreadable, topic_gone); absent where there is none";
+        GROUP_TOPIC_CONSUMED: Counter<GroupTopic> "tapline_group_topic_consumed_records_total"
+            "Offsets that the group's commits moved forward by since the watcher first saw it there; a reset forward counts, and what is read again counts again";
+        GROUP_TOPIC_REWINDS: Counter<GroupTopic> "tapline_group_topic_rewinds_total"
+            "How often the commit of a partition went back: offsets reset, records replayed";
+        GROUP_TOPIC_CATCH_UP: Gauge<GroupTopic> "tapline_group_topic_catch_up_seconds"
+            "Seconds until the group has caught up if it and the producers go on as in the last minutes: lag by (consumed - appended); 0 when caught up, absent when it does not gain";
+        GROUP_TOPIC_ACTIVITY: Gauge<GroupTopicActivity> "tapline_group_topic_activity"
+            "1 for what the group is doing (caught_up, reading, slow, stuck, rebalancing, stopped, unknown); the others have no series. stuck: members are there, and in some partition where records wait the commit stands still for longer than five minutes and three of the group's longest pauses of late; slow: it takes in at least a tenth less than is appended; stopped: records wait and no member is there";
         GROUP_MEMBERS: Gauge<Group> "tapline_group_members"
             "Members of the group; absent while it can't be described";
         GROUP_STALE_SECONDS: Gauge<Group> "tapline_group_stale_seconds"

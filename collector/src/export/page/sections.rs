@@ -8,7 +8,7 @@ use checks::verdict::Status;
 
 use super::text::{Esc, bytes, count, duration, maybe, number, percent, segment, short};
 use super::{ROWS, Seen, cut, draw};
-use crate::cluster::snapshot::{GroupPartition, GroupSnapshot, GroupType};
+use crate::cluster::snapshot::{GroupSnapshot, GroupType, Places};
 use crate::export::metrics::cluster::{group_type, reason};
 use crate::view::{CheckView, Finding, FindingSource, HopView, PipelineView, TopicView};
 
@@ -268,12 +268,12 @@ fn hop_arrow(out: &mut String, p: &PipelineView, stage: &str, hop: &HopView) -> 
 }
 
 pub(super) fn groups(out: &mut String, seen: &Seen<'_>) -> fmt::Result {
-    type Row<'a> = (&'a str, &'a GroupSnapshot, &'a str, &'a std::collections::BTreeMap<i32, GroupPartition>);
+    type Row<'a> = (&'a str, &'a GroupSnapshot, &'a str, &'a Places);
     let mut rows: Vec<Row<'_>> = seen
         .cluster
         .groups
         .iter()
-        .flat_map(|(name, g)| g.topics.iter().map(move |(t, p)| (name.as_str(), g, t.as_str(), p)))
+        .flat_map(|(name, g)| g.topics.iter().map(move |(t, p)| (name.as_str(), g, t, &**p)))
         .collect();
     let lag = |r: &Row<'_>| {
         (GroupSnapshot::topic_lag_seconds(r.3).map_or(-1.0, |s| s.0), GroupSnapshot::topic_lag_records(r.3))

@@ -13,7 +13,7 @@ mod tests;
 use tables::CLASSIC_ASSIGNMENT;
 pub(super) use tables::of;
 
-use Kind::{Array, Bytes, Fixed, Str, Strings, Struct, Throttle, Values};
+use Kind::{Array, Bytes, Fixed, Maybe, Str, Strings, Struct, Throttle, Values};
 
 /// What may stand at one place of a message.
 enum Kind {
@@ -33,6 +33,8 @@ enum Kind {
     Strings,
     /// A struct in place.
     Struct(&'static [Field]),
+    /// The same after a byte that says whether it is there (negative: null).
+    Maybe(&'static [Field]),
 }
 
 /// One field, and the versions that have it (both inclusive).
@@ -125,6 +127,10 @@ impl Walk<'_> {
             Array(fields) => self.each(|walk| walk.fields(fields)),
             Strings => self.each(|walk| walk.kind(&Str)),
             Struct(fields) => self.fields(fields),
+            Maybe(fields) => {
+                let [there] = self.take()?;
+                if i8::from_be_bytes([there]) < 0 { Ok(()) } else { self.fields(fields) }
+            }
         }
     }
 

@@ -2,8 +2,9 @@
 
 use kafka_protocol::messages::ApiKey;
 
-use super::Kind::{self, Array, Bytes, Fixed, Str, Strings, Struct, Throttle, Values};
+use super::Kind::{self, Array, Bytes, Fixed, Maybe, Str, Strings, Struct, Throttle, Values};
 use super::{Field, Shape};
+use crate::cluster::wire::messages::StreamsGroupDescribeRequest;
 
 const ALWAYS: i16 = i16::MAX;
 const NEVER: i16 = i16::MAX;
@@ -160,6 +161,65 @@ static SHARE_GROUP_DESCRIBE: Shape = Shape {
             f(Str),
             f(Array(&[f(Str), f(Str), f(I32), f(Str), f(Str), f(Strings), f(ASSIGNMENT)])),
             f(I32),
+        ])),
+    ],
+};
+
+const PAIR: &[Field] = &[f(Str), f(Str)];
+const TOPIC_INFO: Kind = Array(&[f(Str), f(I32), f(I16), f(Array(PAIR))]);
+const TASKS: Kind = Array(&[f(Str), f(Values(4))]);
+const TASK_OFFSETS: Kind = Array(&[f(Str), f(I32), f(I64)]);
+const TASK_ASSIGNMENT: Kind = Struct(&[f(TASKS), f(TASKS), f(TASKS)]);
+
+static STREAMS_GROUP_DESCRIBE: Shape = Shape {
+    name: "StreamsGroupDescribe",
+    min: 0,
+    max: 0,
+    flexible: 0,
+    fields: &[
+        f(Throttle),
+        f(Array(&[
+            f(I16),
+            f(Str),
+            f(Str),
+            f(Str),
+            f(I32),
+            f(I32),
+            f(Maybe(&[f(I32), f(Array(&[f(Str), f(Strings), f(Strings), f(TOPIC_INFO), f(TOPIC_INFO)]))])),
+            f(Array(&[
+                f(Str),
+                f(I32),
+                f(Str),
+                f(Str),
+                f(Str),
+                f(Str),
+                f(I32),
+                f(Str),
+                f(Maybe(&[f(Str), f(I16)])),
+                f(Array(PAIR)),
+                f(TASK_OFFSETS),
+                f(TASK_OFFSETS),
+                f(TASK_ASSIGNMENT),
+                f(TASK_ASSIGNMENT),
+                f(I8),
+            ])),
+            f(I32),
+        ])),
+    ],
+};
+
+static DESCRIBE_SHARE_GROUP_OFFSETS: Shape = Shape {
+    name: "DescribeShareGroupOffsets",
+    min: 0,
+    max: 1,
+    flexible: 0,
+    fields: &[
+        f(Throttle),
+        f(Array(&[
+            f(Str),
+            f(Array(&[f(Str), f(UUID), f(Array(&[f(I32), f(I64), f(I32), since(1, I64), f(I16), f(Str)]))])),
+            f(I16),
+            f(Str),
         ])),
     ],
 };
@@ -331,6 +391,9 @@ pub(super) static CLASSIC_ASSIGNMENT: &[Field] = &[f(Array(&[f(Str), f(Values(4)
 
 /// The shape of a request's answer, `None` for requests that the watcher never sends.
 pub(in crate::cluster::wire) fn of(key: i16) -> Option<&'static Shape> {
+    if key == StreamsGroupDescribeRequest::KEY {
+        return Some(&STREAMS_GROUP_DESCRIBE);
+    }
     Some(match ApiKey::try_from(key).ok()? {
         ApiKey::ApiVersions => &API_VERSIONS,
         ApiKey::Metadata => &METADATA,
@@ -339,6 +402,7 @@ pub(in crate::cluster::wire) fn of(key: i16) -> Option<&'static Shape> {
         ApiKey::DescribeGroups => &DESCRIBE_GROUPS,
         ApiKey::ConsumerGroupDescribe => &CONSUMER_GROUP_DESCRIBE,
         ApiKey::ShareGroupDescribe => &SHARE_GROUP_DESCRIBE,
+        ApiKey::DescribeShareGroupOffsets => &DESCRIBE_SHARE_GROUP_OFFSETS,
         ApiKey::OffsetFetch => &OFFSET_FETCH,
         ApiKey::ListOffsets => &LIST_OFFSETS,
         ApiKey::Fetch => &FETCH,

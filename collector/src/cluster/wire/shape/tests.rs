@@ -1,6 +1,9 @@
 //! Every version of every answer, whole and damaged.
 
 use super::*;
+use crate::cluster::wire::messages::{
+    Ask as _, DescribeShareGroupOffsetsRequest, StreamsGroupDescribeRequest, tests as golden,
+};
 use bytes::BytesMut;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
@@ -180,6 +183,8 @@ fn full_answers() -> Vec<(i16, i16, BytesMut)> {
         encoded(&SaslHandshakeResponse::default().with_mechanisms(vec![text("PLAIN"); 2]), v)
     });
     put(ApiKey::SaslAuthenticate, &|v| encoded(&SaslAuthenticateResponse::default(), v));
+    put(ApiKey::DescribeShareGroupOffsets, &|v| BytesMut::from(golden::SHARE_OFFSETS[v as usize]));
+    all.push((StreamsGroupDescribeRequest::KEY, 0, BytesMut::from(golden::STREAMS_GROUPS)));
     all
 }
 
@@ -243,6 +248,12 @@ fn the_elements_of_an_answer_are_bounded() {
 }
 
 fn decode(key: i16, version: i16, mut body: bytes::Bytes) {
+    if key == StreamsGroupDescribeRequest::KEY {
+        return drop(StreamsGroupDescribeRequest::read(&mut body, version));
+    }
+    if key == DescribeShareGroupOffsetsRequest::KEY {
+        return drop(DescribeShareGroupOffsetsRequest::read(&mut body, version));
+    }
     macro_rules! decode_as {
         ($($name:ident => $answer:ty),* $(,)?) => {
             match ApiKey::try_from(key) {

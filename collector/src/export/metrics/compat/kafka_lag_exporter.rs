@@ -83,7 +83,7 @@ pub(super) fn write(out: &mut Out<'_>, page: &Page<'_>) -> fmt::Result {
     let greatest = page.groups().filter_map(|(name, g)| Some((group(name), lags(g).into_iter().max()?)));
     out.family(&MAX_LAG.desc, greatest)?;
     let oldest = page.groups().filter_map(|(name, g)| {
-        let ages = g.topics.values().filter_map(GroupSnapshot::topic_lag_seconds);
+        let ages = g.topics.values().filter_map(|places| GroupSnapshot::topic_lag_seconds(places));
         Some((group(name), ages.map(|(age, _)| age).max_by(f64::total_cmp)?))
     });
     out.family(&MAX_LAG_SECONDS.desc, oldest)?;

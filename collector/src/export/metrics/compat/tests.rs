@@ -8,8 +8,8 @@ use prost::Message as _;
 
 use super::{Cost, Peer};
 use crate::cluster::snapshot::{
-    ClusterSnapshot, GroupPartition, GroupSnapshot, GroupType, PartitionOffsets, TopicSnapshot, Unknown,
-    WatchStats,
+    ClusterSnapshot, GroupPartition, GroupSnapshot, GroupType, Named, PartitionOffsets, Places,
+    TopicProgress, TopicSnapshot, Unknown, WatchStats,
 };
 use crate::export::fixture::{self, NOW_MS, at, unknown};
 use crate::export::metrics::budget;
@@ -66,7 +66,12 @@ fn cluster() -> ClusterSnapshot {
         protocol: if state == "Stable" { "range".to_owned() } else { String::new() },
         members,
         read_at_ms: NOW_MS,
-        topics: topics.into_iter().map(|(t, parts)| (t.to_owned(), (0..).zip(parts).collect())).collect(),
+        topics: topics
+            .into_iter()
+            .map(|(t, parts)| (t.to_owned(), Arc::new((0..).zip(parts).collect())))
+            .collect(),
+        progress: Named::default(),
+        lag_is_bound: false,
     };
     let lost = GroupPartition {
         committed: Some(10),
@@ -264,7 +269,7 @@ fn beyond_the_budget_partitions_fold_as_their_rows_say() {
 /// Groups and topics of which everything is known.
 fn whole(groups: usize, topics: usize, partitions: i32) -> ClusterSnapshot {
     let names: Vec<String> = (0..topics).map(|t| format!("t{t}")).collect();
-    let places: BTreeMap<i32, GroupPartition> = (0..partitions).map(|p| (p, at(1, 3, 2.0))).collect();
+    let places: Arc<Places> = Arc::new((0..partitions).map(|p| (p, at(1, 3, 2.0))).collect());
     let offsets = PartitionOffsets {
         start: Some(0),
         end: Some(3),
@@ -279,6 +284,7 @@ fn whole(groups: usize, topics: usize, partitions: i32) -> ClusterSnapshot {
         partitions: (0..partitions).map(|p| (p, offsets)).collect(),
         ..TopicSnapshot::default()
     };
+    let progress = Arc::new(TopicProgress { catch_up_seconds: Some(0.0), ..TopicProgress::default() });
     let group = GroupSnapshot {
         group_type: GroupType::Classic,
         state: "Stable".to_owned(),
@@ -286,6 +292,8 @@ fn whole(groups: usize, topics: usize, partitions: i32) -> ClusterSnapshot {
         members: Some(1),
         read_at_ms: NOW_MS,
         topics: names.iter().map(|name| (name.clone(), places.clone())).collect(),
+        progress: names.iter().map(|name| (name.as_str(), Arc::clone(&progress))).collect(),
+        lag_is_bound: false,
     };
     ClusterSnapshot {
         taken_at_ms: NOW_MS,

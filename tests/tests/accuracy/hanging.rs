@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use collector::cluster::Watcher;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::{TIMEOUT, config};
+use super::{Scene, TIMEOUT, broker, config, now_ms};
 
 const TRANSACTIONS: &str = "org.apache.kafka.tools.TransactionsCommand";
 
@@ -24,16 +24,15 @@ fn open(bootstrap: &str, id: &str, topic: &str) -> Result<BaseProducer> {
 }
 
 #[tokio::test]
-async fn a_transaction_that_hangs_is_named_as_kafkas_own_command_names_it() -> Result<()> {
-    let kafka = lab::broker().await?;
-    let brokers = kafka.bootstrap();
-    let (topic, id) = (lab::unique("hanging"), lab::unique("hanging-id"));
-    lab::create_topic(&brokers, &topic, 1, &[]).await?;
-    lab::produce(&brokers, &topic, (0..5).map(|_| lab::Message::value("x").to(0))).await?;
+async fn a_transaction_that_nobody_ends() -> Result<()> {
+    let kafka = broker().await?;
+    let mut scene = Scene::new("hanging", 1).await?;
+    scene.append(0, 5, now_ms()?).await?;
+    let (brokers, topic, id) = (scene.brokers.clone(), scene.topic.clone(), lab::unique("hanging-id"));
     let (at, name, records) = (brokers.clone(), id.clone(), topic.clone());
     let producer = tokio::task::spawn_blocking(move || open(&at, &name, &records)).await??;
 
-    let mut impatient = config(&[("bootstrap.servers", &brokers)], &[&topic])?;
+    let mut impatient = config(&brokers, &topic)?;
     impatient.transaction_hangs_after = Duration::from_secs(1);
     let mut watcher = Watcher::new(impatient);
     let hanging = lab::eventually("the transaction is known with its coordinator", TIMEOUT, async || {

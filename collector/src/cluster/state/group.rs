@@ -1,0 +1,323 @@
+//! One group: what was read of it, and the figures made from that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::cluster::activity::{Now, Seen, Standing, TopicMemory};
+use crate::cluster::ask::Commits;
+use crate::cluster::config::Config;
+use crate::cluster::snapshot::{GroupPartition, GroupType, Named, Places, Sorted, TopicProgress, Unknown};
+use crate::cluster::topic::{Partition, Topic};
+
+/// Of the time between two readings of a group at most so many intervals count as watched.
+const CREDIT_INTERVALS: u32 = 3;
+
+/// By topic; shared with the snapshots that show them.
+type Figures = Named<Arc<Places>>;
+
+/// A group, its commits, and the figures made from them.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) group_type: GroupType,
+    pub(crate) state: String,
+    pub(super) protocol: String,
+    pub(super) members: Option<u32>,
+    pub(super) assigned: Named<BTreeSet<i32>>,
+    /// `assigned` is all of it.
+    pub(super) assignment_known: bool,
+    /// Nobody ever joined it.
+    pub(super) simple: bool,
+    /// The broker knows no way to describe it.
+    pub(super) undescribable: bool,
+    pub(super) commits: Commits,
+    /// Of these commits, those that were made in a former topic of the same name.
+    former: Named<Sorted<i32, i64>>,
+    /// Of a share group: where it has no start offset yet, and the broker's own lags.
+    pub(super) unset: Named<BTreeSet<i32>>,
+    pub(super) lags: Named<Sorted<i32, i64>>,
+    /// When the commits were read; 0 before the first time.
+    pub(super) read_at_ms: i64,
+    /// The commits were read in this refresh.
+    pub(super) fresh: bool,
+    /// Listings in a row without it.
+    pub(super) missed: u32,
+    /// We may not read it.
+    pub(crate) forbidden: bool,
+    pub(super) figures: Figures,
+    /// By topic of `figures`.
+    pub(super) memory: Named<Box<TopicMemory>>,
+    pub(super) progress: Named<Arc<TopicProgress>>,
+}
+
+impl Group {
+    pub(super) fn new(group_type: GroupType) -> Self {
+        Self {
+            group_type,
+            state: String::new(),
+            protocol: String::new(),
+            members: None,
+            assigned: Named::default(),
+            assignment_known: false,
+            simple: false,
+            undescribable: false,
+            commits: Commits::default(),
+            former: Named::default(),
+            unset: Named::default(),
+            lags: Named::default(),
+            read_at_ms: 0,
+            fresh: false,
+            missed: 0,
+            forbidden: false,
+            figures: Named::default(),
+            memory: Named::default(),
+            progress: Named::default(),
+        }
+    }
+
+    /// Its name is used by another kind of group now: none of the old holds, save what was counted.
+    /// A classic group that becomes a `consumer` group (KIP-848) keeps its commits; a share group's
+    /// offsets are other ones.
+    pub(super) fn become_a(&mut self, group_type: GroupType) {
+        let mut memory = std::mem::take(&mut self.memory);
+        if self.group_type == GroupType::Share || group_type == GroupType::Share {
+            memory.values_mut().for_each(|memory| memory.forget_places());
+        }
+        *self = Self { memory, ..Self::new(group_type) };
+    }
+
+    /// What is different of a share group's figure.
+    fn share(&self, topic: &str, partition: i32, figure: &mut GroupPartition) {
+        if figure.unknown == Some(Unknown::Uncommitted) {
+            figure.unknown = Some(Unknown::Uninitialized);
+        }
+        let broker = self.lags.get(topic).and_then(|p| p.get(&partition)).copied();
+        // The log start may have passed the start offset since: what went then is no lag.
+        let (Some(broker), Some(bound)) = (broker, figure.lag_records) else { return };
+        let lag = bound.min(broker);
+        figure.lag_records = Some(lag);
+        figure.stable_lag_records = figure.stable_lag_records.map(|stable| stable.min(lag));
+        if lag == 0 {
+            (figure.lag_seconds, figure.lag_seconds_error) = (Some(0.0), 0.0);
+        }
+    }
+
+    /// Is some of its lag an upper bound, for want of the broker's own count?
+    pub(super) fn lag_is_bound(&self) -> bool {
+        let is_bound = |topic: &str, partition: &i32, figure: &GroupPartition| {
+            let counted = self.lags.get(topic).is_some_and(|p| p.contains_key(partition));
+            !counted && figure.lag_records.is_some_and(|n| n > 0)
+        };
+        let mut topics = self.figures.iter();
+        self.group_type == GroupType::Share
+            && topics.any(|(topic, figures)| figures.iter().any(|(index, f)| is_bound(topic, index, f)))
+    }
+
+    /// Another topic has this name now: what the group has committed was meant for the former.
+    pub(super) fn leave_former(&mut self, topic: &str) {
+        self.figures.remove(topic);
+        if let Some(commits) = self.commits.get(topic) {
+            let known = commits.iter().filter_map(|(&index, commit)| Some((index, (*commit).ok()?)));
+            self.former.insert(topic, known.collect());
+        }
+    }
+
+    /// A commit that has changed, or gone, is not of the former topic any more. (One that is made
+    /// anew at the very same offset can't be told from it: unknown rather than wrong.)
+    pub(super) fn forget_former(&mut self) {
+        let commits = &self.commits;
+        self.former.retain(|topic, of_topic| {
+            of_topic.retain(|index, offset| {
+                let now = commits.get(topic).and_then(|p| p.get(index));
+                now.is_some_and(|commit| commit.is_err() || *commit == Ok(*offset))
+            });
+            !of_topic.is_empty()
+        });
+    }
+
+    pub(super) fn is_former(&self, topic: &str, partition: i32) -> bool {
+        self.former.get(topic).is_some_and(|p| p.contains_key(&partition))
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            members: self.members,
+            rebalancing: is_rebalancing(&self.state),
+            simple: self.simple,
+            assignment_known: self.assignment_known,
+        }
+    }
+}
+
+/// While a group settles who reads what: classic, KIP-848 and KIP-1071 names.
+fn is_rebalancing(state: &str) -> bool {
+    ["PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling"]
+        .iter()
+        .any(|name| state.eq_ignore_ascii_case(name))
+}
+
+/// What the world is, for the figures of a group.
+#[derive(Clone, Copy)]
+pub(super) struct World<'a> {
+    pub(super) topics: &'a BTreeMap<String, Topic>,
+    /// Topics that are there but beyond the limit.
+    pub(super) over_limit: &'a BTreeSet<String>,
+    /// Topics that we may not describe.
+    pub(super) forbidden: &'a BTreeSet<String>,
+    pub(super) config: &'a Config,
+}
+
+/// What a figure is made of, and what of it the memory of a group wants to know.
+#[derive(Clone, Copy, Debug, Default)]
+struct Basis {
+    /// Its ends were read in this refresh.
+    fresh: bool,
+    /// A record was seen that lies at the group's place or after.
+    looked_at: bool,
+}
+
+/// Makes the figures of a group that is fresh, and lets its memory look at them.
+pub(super) fn renew(group: &mut Group, world: World<'_>) {
+    let before = std::mem::take(&mut group.figures);
+    group.progress.clear();
+    let mut figures = Figures::default();
+    let mut bases = Vec::new();
+    for name in group.topic_names() {
+        let topic = world.topics.get(&*name);
+        if world.over_limit.contains(&*name) || (topic.is_none() && !world.config.topics.matches(&name)) {
+            continue;
+        }
+        let places = group.figures_of(&name, topic, before.get(&name), world, &mut bases);
+        if places.is_empty() {
+            continue;
+        }
+        let progress = group.look(&name, topic, &places, &bases, world.config);
+        group.progress.insert(Arc::clone(&name), Arc::new(progress));
+        figures.insert(name, Arc::new(places));
+    }
+    group.memory.retain(|name, _| figures.contains_key(name));
+    group.figures = figures;
+}
+
+/// A commit, if there is one, and whether a member is assigned.
+type Standpoint = (Option<Result<i64, i16>>, bool);
+
+impl Group {
+    /// The topics it has to do with, in order.
+    fn topic_names(&self) -> BTreeSet<Arc<str>> {
+        let names = self.commits.names().chain(self.assigned.names()).chain(self.unset.names());
+        names.cloned().collect()
+    }
+
+    /// Where it stands in a topic.
+    fn standpoints(&self, name: &str) -> Sorted<i32, Standpoint> {
+        let commits = self.commits.get(name).into_iter().flat_map(|commits| commits.iter());
+        let assigned = self.assigned.get(name);
+        let is_assigned = |index: &i32| assigned.is_some_and(|assigned| assigned.contains(index));
+        let mut standpoints: Sorted<i32, Standpoint> =
+            commits.map(|(&index, &commit)| (index, (Some(commit), is_assigned(&index)))).collect();
+        for &index in assigned.into_iter().flatten() {
+            if !standpoints.contains_key(&index) {
+                standpoints.insert(index, (None, true));
+            }
+        }
+        for &index in self.unset.get(name).into_iter().flatten() {
+            if !standpoints.contains_key(&index) {
+                standpoints.insert(index, (None, false));
+            }
+        }
+        standpoints
+    }
+
+    fn figures_of(
+        &self,
+        name: &str,
+        topic: Option<&Topic>,
+        before: Option<&Arc<Places>>,
+        world: World<'_>,
+        bases: &mut Vec<Basis>,
+    ) -> Places {
+        bases.clear();
+        let former = self.former.get(name);
+        let figures = self.standpoints(name).into_iter().map(|(index, (commit, assigned))| {
+            let partition = topic.and_then(|t| t.partitions.get(&index));
+            let fresh = partition.is_some_and(|p| p.fresh);
+            let mut looked_at = false;
+            let mut figure = match partition {
+                Some(partition) if former.is_some_and(|f| f.contains_key(&index)) => {
+                    let (figure, _) = partition.figure(commit, assigned);
+                    // Beyond the new end it is worse than unknown.
+                    GroupPartition {
+                        unknown: figure.unknown.or(Some(Unknown::Recreated)),
+                        ..without_lag(figure)
+                    }
+                }
+                Some(partition) if !partition.fresh => match before.and_then(|b| b.get(&index)) {
+                    // The ends are of an earlier refresh than the commit: the figures stay those of then.
+                    Some(before) => GroupPartition { assigned, ..before.clone() },
+                    None => {
+                        let (figure, _) = partition.figure(commit, assigned);
+                        GroupPartition { unknown: Some(Unknown::Unreadable), ..without_lag(figure) }
+                    }
+                },
+                Some(partition) => {
+                    let (figure, looked) = partition.figure(commit, assigned);
+                    looked_at = looked;
+                    figure
+                }
+                None => {
+                    let (nowhere, _) = Partition::default().figure(commit, assigned);
+                    let gone = !world.forbidden.contains(name);
+                    let why = if gone { Unknown::TopicGone } else { Unknown::Unreadable };
+                    GroupPartition { unknown: Some(why), ..nowhere }
+                }
+            };
+            if self.group_type == GroupType::Share && (fresh || partition.is_none()) {
+                self.share(name, index, &mut figure);
+            }
+            bases.push(Basis { fresh, looked_at });
+            (index, figure)
+        });
+        figures.collect()
+    }
+
+    /// Lets the memory of a topic look at its new figures.
+    fn look(
+        &mut self,
+        name: &Arc<str>,
+        topic: Option<&Topic>,
+        places: &Places,
+        bases: &[Basis],
+        config: &Config,
+    ) -> TopicProgress {
+        let credit = config.interval.saturating_mul(CREDIT_INTERVALS).as_millis();
+        let now = Now {
+            at_ms: self.read_at_ms,
+            credit_ms_max: i64::try_from(credit).unwrap_or(i64::MAX),
+            standing: self.standing(),
+            topic_id: topic.and_then(|t| t.id),
+        };
+        let certain = topic.is_some_and(|t| !t.transactional);
+        let seen = places.iter().zip(bases).map(|((&partition, figure), basis)| Seen {
+            partition,
+            figure,
+            fresh: basis.fresh,
+            record_there: basis.looked_at && certain,
+        });
+        self.memory.get_or_default(name).look(&now, &config.activity, seen)
+    }
+}
+
+/// The same with no lag, as that is not known.
+fn without_lag(figure: GroupPartition) -> GroupPartition {
+    GroupPartition {
+        lag_records: None,
+        stable_lag_records: None,
+        lost_records: 0,
+        lag_seconds: None,
+        lag_seconds_error: 0.0,
+        ..figure
+    }
+}
+
+#[cfg(test)]
+mod tests;
