@@ -131,8 +131,10 @@ fn create_topics(client: &mut Client, sizes: &Sizes) -> Result<()> {
     Ok(())
 }
 
+type Leaders = BTreeMap<(String, i32), i32>;
+
 /// The leader of every partition, once all have one.
-fn leaders(client: &mut Client, expected: usize) -> Result<(Brokers, BTreeMap<(String, i32), i32>)> {
+fn leaders(client: &mut Client, expected: usize) -> Result<(Brokers, Leaders)> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let answer = client.call(&MetadataRequest::default().with_topics(None), 9)?;

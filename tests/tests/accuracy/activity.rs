@@ -32,7 +32,7 @@ async fn join(scene: &Scene, partitions: usize, commits: &[(i32, i64)]) -> Resul
 }
 
 fn progress(scene: &Scene, snapshot: &ClusterSnapshot) -> Result<TopicProgress> {
-    Ok(group(snapshot, &scene.group)?.progress[&scene.topic].clone())
+    Ok(TopicProgress::clone(&group(snapshot, &scene.group)?.progress[&scene.topic]))
 }
 
 /// In one of its two partitions it stands still with a member there, while the other is read to its end: the sum moves,

@@ -149,7 +149,7 @@ async fn commits_deleted_for_one_topic() -> Result<()> {
     ensure!(answer.error_code == 0, "code {}", answer.error_code);
     let one = watcher.refresh_once().await?;
     scene.right(&one, 0, right)?;
-    let left: Vec<&String> = group(&one, &group_name)?.topics.keys().collect();
+    let left: Vec<&str> = group(&one, &group_name)?.topics.keys().collect();
     assert_eq!(left, [&topic]);
     Ok(())
 }
