@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use checks::limits::Limits;
 use checks::offline::Piece;
-use checks::record::{RecordView, Timestamp};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -24,7 +23,7 @@ use crate::pane::effective_time;
 use crate::source::consumer::Consumer;
 use crate::source::properties;
 use crate::status::Shared;
-use crate::worker::{headers, now_ms};
+use crate::worker::{headers, now_ms, view};
 
 /// How long a question to the brokers may take, the first one with its connection.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -326,19 +325,7 @@ impl Reader {
     fn take(&mut self, message: &BorrowedMessage<'_>, how: &How, piece: &mut Piece) {
         let headers = headers(message);
         let topic = Arc::clone(&self.topic);
-        let record = RecordView {
-            topic: &topic,
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp: match message.timestamp() {
-                rdkafka::Timestamp::NotAvailable => Timestamp::Missing,
-                rdkafka::Timestamp::CreateTime(ms) => Timestamp::Created(ms),
-                rdkafka::Timestamp::LogAppendTime(ms) => Timestamp::Appended(ms),
-            },
-            key: message.key(),
-            value: message.payload(),
-            headers: &headers,
-        };
+        let record = view(message, &topic, &headers);
         let window = piece.rules().window;
         let (record_ms, is_bad) =
             effective_time(record.timestamp, self.opened_ms, &window, self.limits.open_panes);

@@ -187,19 +187,8 @@ impl Worker {
         let Some(topic) = self.topics.get_mut(message.topic()) else { return };
         let arrival_ms = now_ms();
         let headers = if topic.is_traced() { headers(message) } else { Vec::new() };
-        let record = RecordView {
-            topic: &topic.name.clone(),
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp: match message.timestamp() {
-                rdkafka::Timestamp::NotAvailable => Timestamp::Missing,
-                rdkafka::Timestamp::CreateTime(ms) => Timestamp::Created(ms),
-                rdkafka::Timestamp::LogAppendTime(ms) => Timestamp::Appended(ms),
-            },
-            key: message.key(),
-            value: message.payload(),
-            headers: &headers,
-        };
+        let name = topic.name.clone();
+        let record = view(message, &name, &headers);
         let reading = Reading {
             arrival_ms,
             oldest_ms: arrival_ms.saturating_sub(self.config.catch_up_ms),
@@ -370,6 +359,27 @@ impl Worker {
             }
         }
         positions
+    }
+}
+
+/// A message as a record of this topic; its headers are read apart, as few topics need them.
+pub(crate) fn view<'a>(
+    message: &'a BorrowedMessage<'_>,
+    topic: &'a str,
+    headers: &'a [Header<'a>],
+) -> RecordView<'a> {
+    RecordView {
+        topic,
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp: match message.timestamp() {
+            rdkafka::Timestamp::NotAvailable => Timestamp::Missing,
+            rdkafka::Timestamp::CreateTime(ms) => Timestamp::Created(ms),
+            rdkafka::Timestamp::LogAppendTime(ms) => Timestamp::Appended(ms),
+        },
+        key: message.key(),
+        value: message.payload(),
+        headers,
     }
 }
 

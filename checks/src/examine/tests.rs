@@ -4,8 +4,8 @@ use super::*;
 use crate::record::Timestamp;
 use crate::report::RuleTally;
 use crate::rules::{
-    Decode, FieldPath, Rule, Sample, SchemaFile, Severity, Step, Threshold, TimeSource, Unit, ValidValues,
-    ValueFormat, Window,
+    Decode, FieldPath, Rule, Sample, SchemaFile, Step, Threshold, TimeSource, ValidValues, ValueFormat,
+    Window,
 };
 use crate::tape::{Tape, json, push_step, reason};
 
@@ -28,20 +28,8 @@ fn field(steps: &[&str]) -> FieldPath {
 }
 
 fn rule(id: &str, metric: Metric) -> Arc<Rule> {
-    Arc::new(Rule {
-        id: id.to_owned(),
-        metric,
-        threshold: Some(Threshold::MustBe(0.0)),
-        unit: Unit::Rows,
-        severity: Severity::Error,
-        for_windows: 1,
-        min_records: 1,
-        confidence: None,
-        baseline: None,
-        description: String::new(),
-        owner: String::new(),
-        origin: Origin { file: "orders.yaml".into(), line: 7 },
-    })
+    let origin = Origin { file: "orders.yaml".into(), line: 7 };
+    Arc::new(Rule { origin, ..Rule::new(id, metric, Some(Threshold::MustBe(0.0))) })
 }
 
 fn topic(rules: Vec<Arc<Rule>>, schema: SchemaSource) -> Arc<TopicRules> {

@@ -2,7 +2,7 @@ use super::*;
 use crate::profile::UniquenessBuilder;
 use crate::profile::hash;
 use crate::report::{FieldSummary, ReasonCount, RuleTally, TopSummary, TopValue, Uniqueness};
-use crate::rules::{Baseline, FieldPath, Origin, Severity, Step, ValidValues};
+use crate::rules::{Baseline, FieldPath, Step, ValidValues};
 
 const MINUTE: i64 = 60_000;
 
@@ -11,20 +11,7 @@ fn path(name: &str) -> FieldPath {
 }
 
 fn rule(metric: Metric, unit: Unit, threshold: Option<Threshold>) -> Rule {
-    Rule {
-        id: "r".into(),
-        metric,
-        threshold,
-        unit,
-        severity: Severity::Error,
-        for_windows: 1,
-        min_records: 1,
-        confidence: None,
-        baseline: None,
-        description: String::new(),
-        owner: String::new(),
-        origin: Origin::default(),
-    }
+    Rule { unit, ..Rule::new("r", metric, threshold) }
 }
 
 fn invalid(threshold: Threshold) -> Rule {

@@ -80,7 +80,8 @@ impl Piece {
 
     /// Takes a record whose value, as far as it is decoded, is JSON.
     pub fn take_json(&mut self, record: &RecordView<'_>, record_ms: i64) {
-        self.pane.read(record, record_ms, false);
+        // What is decoded borrows from the tape.
+        let mut tape = std::mem::take(&mut self.tape);
         let decoded = match (record.value, self.examiner.rules().decode.value) {
             (None, _) => Decoded::Tombstone,
             (_, format @ (ValueFormat::Text | ValueFormat::Bytes)) => {
@@ -94,17 +95,14 @@ impl Piece {
                 Decoded::NotDecoded { format: format.as_str() }
             }
             (Some(value), _) => {
-                match json::decode(value, self.examiner.shape_mut(), &mut self.tape, &self.limits) {
+                match json::decode(value, self.examiner.shape_mut(), &mut tape, &self.limits) {
                     Ok(document) => Decoded::Document(document),
                     Err(failure) => Decoded::Failed(failure),
                 }
             }
         };
-        if let (Some(survey), Decoded::Document(document)) = (&mut self.survey, &decoded) {
-            survey.see(*document);
-        }
-        self.examiner.examine(record, decoded, None, &mut self.pane);
-        self.turn();
+        self.take(record, record_ms, false, decoded, None);
+        self.tape = tape;
     }
 
     /// Takes a line of a file or pipe: a record without key, headers and time, in partition 0, whose

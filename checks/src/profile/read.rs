@@ -26,6 +26,18 @@ impl FieldSummary {
         [self.integer, self.number, self.string, self.boolean].iter().fold(0, |n, &m| n.saturating_add(m))
     }
 
+    /// How many values of each type there were, null aside.
+    pub fn types(&self) -> [(u64, &'static str); 6] {
+        [
+            (self.integer, "integer"),
+            (self.number, "number"),
+            (self.string, "string"),
+            (self.boolean, "boolean"),
+            (self.object, "object"),
+            (self.array, "array"),
+        ]
+    }
+
     /// Does it only hold others (an object, an array)? Then it has no values of its own.
     pub fn is_container(&self) -> bool {
         self.scalars() == 0 && self.object.saturating_add(self.array) > 0

@@ -239,6 +239,24 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// A rule with everything else as if a file left it out; it comes from no file.
+    pub fn new(id: impl Into<String>, metric: Metric, threshold: Option<Threshold>) -> Self {
+        Self {
+            id: id.into(),
+            metric,
+            threshold,
+            unit: Unit::Rows,
+            severity: Severity::default(),
+            for_windows: 1,
+            min_records: 1,
+            confidence: None,
+            baseline: None,
+            description: String::new(),
+            owner: String::new(),
+            origin: Origin::default(),
+        }
+    }
+
     /// The field it is about, as written.
     pub fn field(&self) -> Option<&FieldPath> {
         match &self.metric {

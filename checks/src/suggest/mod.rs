@@ -149,20 +149,12 @@ fn of_field(
 
 /// Which values are usual, if the later part agrees with the earlier one.
 fn usual(field: &FieldSummary, before: &FieldSummary, after: &FieldSummary) -> Option<(Arguments, String)> {
-    let kinds = [
-        (field.integer, "integer"),
-        (field.number, "number"),
-        (field.string, "string"),
-        (field.boolean, "boolean"),
-        (field.object, "object"),
-        (field.array, "array"),
-    ];
     let numbers = field.integer.saturating_add(field.number);
     let values = field.present.saturating_sub(field.null);
     let value_type = if numbers == values && field.number > 0 {
         "number"
     } else {
-        kinds.iter().find(|(n, _)| *n == values).map(|(_, kind)| *kind)?
+        field.types().into_iter().find(|(n, _)| *n == values).map(|(_, kind)| kind)?
     };
     let typed = Arguments { value_type: Some(value_type), ..Arguments::default() };
     if let Some(list) = list(field, before, after) {

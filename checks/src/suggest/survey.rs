@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::report::PaneSummary;
-use crate::rules::{FieldPath, Metric, Origin, Rule, Severity, Step, TopicRules, Unit};
+use crate::rules::{FieldPath, Metric, Rule, Step, TopicRules};
 use crate::tape::{Document, excerpt};
 
 /// Records of the first part; each later part has as many as all before it.
@@ -108,18 +108,5 @@ fn is_name(path: &FieldPath) -> bool {
 
 /// Counts copies; its id is the path, which no file could write.
 fn rule(field: FieldPath) -> Rule {
-    Rule {
-        id: field.text.clone(),
-        metric: Metric::DuplicateValues { field },
-        threshold: None,
-        unit: Unit::Rows,
-        severity: Severity::Info,
-        for_windows: 1,
-        min_records: 1,
-        confidence: None,
-        baseline: None,
-        description: String::new(),
-        owner: String::new(),
-        origin: Origin::default(),
-    }
+    Rule::new(field.text.clone(), Metric::DuplicateValues { field }, None)
 }

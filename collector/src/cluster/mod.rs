@@ -15,7 +15,6 @@ mod history;
 pub mod json;
 mod lag;
 mod look;
-mod named;
 mod partition;
 mod pool;
 mod properties;

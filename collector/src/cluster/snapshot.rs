@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use super::activity::{Activity, Rules as ActivityRules, StuckPartition, TopicProgress};
-pub use super::named::Named;
-pub use super::sorted::Sorted;
+pub use super::sorted::{Named, Sorted};
 
 /// The kinds of consumer groups a broker tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]

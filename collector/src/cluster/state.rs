@@ -154,7 +154,7 @@ impl State {
                 if group.group_type == GroupType::Streams {
                     // A task may be of more partitions than one of its topics has.
                     for (name, assigned) in description.assigned.iter_mut() {
-                        let Some(topic) = self.topics.get(name) else { continue };
+                        let Some(topic) = self.topics.get(&**name) else { continue };
                         assigned.retain(|index| topic.partitions.contains_key(index));
                     }
                 }
@@ -212,7 +212,11 @@ impl State {
 
     /// Topics that groups name and that brokers do not list: gone, or not for us to see.
     pub(crate) fn unlisted_topics(&self, config: &Config) -> BTreeSet<String> {
-        let named = self.groups.values().flat_map(|group| group.commits.keys().chain(group.assigned.keys()));
+        let named = self
+            .groups
+            .values()
+            .flat_map(|group| group.commits.keys().chain(group.assigned.keys()))
+            .map(|name| &**name);
         let unlisted = named.filter(|name| {
             !self.topics.contains_key(*name)
                 && !self.over_limit.contains(*name)
@@ -225,24 +229,23 @@ impl State {
     pub(crate) fn finish(&mut self, config: &Config) {
         let Self { topics, groups, over_limit, forbidden_topics, .. } = self;
         let world = World { topics, over_limit, forbidden: forbidden_topics, config };
-        let mut used: BTreeMap<&str, Vec<(i32, i64)>> = BTreeMap::new();
         for group in groups.values_mut() {
             if group.fresh {
                 group::renew(group, world);
             } else {
                 // A topic that went while the coordinator was away has gone all the same.
-                group.figures.retain(|name, _| world.topics.contains_key(name));
+                group.figures.retain(|name, _| world.topics.contains_key(&**name));
                 group.memory.retain(|name, _| group.figures.contains_key(name));
-                let unread = group.memory.names().zip(group.memory.values());
-                group.progress =
-                    unread.map(|(name, memory)| (Arc::clone(name), Arc::new(memory.unread()))).collect();
+                let unread = group.memory.iter().map(|(name, m)| (Arc::clone(name), Arc::new(m.unread())));
+                group.progress = unread.collect();
             }
         }
         // What lies at a position is remembered for as long as a group stands there.
         let with_found = topics.iter().filter(|(_, topic)| topic.has_found());
         let with_found: BTreeSet<&str> = with_found.map(|(name, _)| name.as_str()).collect();
+        let mut used: BTreeMap<&str, Vec<(i32, i64)>> = BTreeMap::new();
         for (name, places) in groups.values().flat_map(|group| group.figures.iter()) {
-            if !with_found.contains(name) {
+            if !with_found.contains(&**name) {
                 continue;
             }
             let positions = places
@@ -250,10 +253,8 @@ impl State {
                 .filter_map(|(&index, figure)| Some((index, figure.committed?.max(figure.start?))));
             used.entry(name).or_default().extend(positions);
         }
-        let mut used: BTreeMap<String, Vec<(i32, i64)>> =
-            used.into_iter().map(|(name, positions)| (name.to_owned(), positions)).collect();
         for (name, topic) in topics {
-            let mut positions = used.remove(name).unwrap_or_default();
+            let mut positions = used.remove(name.as_str()).unwrap_or_default();
             positions.sort_unstable();
             topic.forget_all_but(&positions);
         }

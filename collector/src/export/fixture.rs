@@ -49,20 +49,9 @@ fn path(text: &str) -> FieldPath {
 }
 
 fn rule(id: &str, metric: Metric, threshold: Threshold, unit: Unit, severity: Severity) -> Arc<Rule> {
-    Arc::new(Rule {
-        id: id.to_owned(),
-        metric,
-        threshold: Some(threshold),
-        unit,
-        severity,
-        for_windows: 1,
-        min_records: 1,
-        confidence: None,
-        baseline: None,
-        description: String::new(),
-        owner: "team-orders".to_owned(),
-        origin: Origin { file: "checks/orders.yaml".into(), line: 7 },
-    })
+    let origin = Origin { file: "checks/orders.yaml".into(), line: 7 };
+    let rule = Rule::new(id, metric, Some(threshold));
+    Arc::new(Rule { unit, severity, owner: "team-orders".to_owned(), origin, ..rule })
 }
 
 fn check(

@@ -49,7 +49,7 @@ impl Groups {
         for (name, group) in &snapshot.groups {
             for (topic, partitions) in group.topics.iter() {
                 let place = Place { group: name, snapshot: group, topic, at_ms: snapshot.taken_at_ms };
-                let about = (name.clone(), topic.to_owned());
+                let about = (name.clone(), topic.to_string());
 
                 let lost: i64 = partitions.values().map(|p| p.lost_records.max(0)).sum();
                 let before = self.lost.get(&about).copied();

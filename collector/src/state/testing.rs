@@ -11,8 +11,8 @@ use checks::report::{
     SkippedRange, TopicProgress, Uniqueness,
 };
 use checks::rules::{
-    CheckFile, CheckSet, Decode, Metric, Origin, Rule, Sample, Severity, Slo, Threshold, TimeSource,
-    TopicSelector, Unit, Window,
+    CheckFile, CheckSet, Decode, Metric, Origin, Rule, Sample, Slo, Threshold, TimeSource, TopicSelector,
+    Window,
 };
 
 use crate::config::Config;
@@ -21,20 +21,7 @@ use crate::config::Config;
 pub(crate) const PANE_MS: i64 = 10_000;
 
 pub(crate) fn rule(id: &str, metric: Metric, threshold: Threshold) -> Rule {
-    Rule {
-        id: id.to_owned(),
-        metric,
-        threshold: Some(threshold),
-        unit: Unit::Rows,
-        severity: Severity::Error,
-        for_windows: 1,
-        min_records: 1,
-        confidence: None,
-        baseline: None,
-        description: String::new(),
-        owner: String::new(),
-        origin: Origin::default(),
-    }
+    Rule::new(id, metric, Some(threshold))
 }
 
 pub(crate) fn checks(rules: Vec<Rule>, slos: Vec<Slo>) -> Arc<CheckSet> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use checks::limits::Limits;
+use checks::merge::total;
 use checks::offline::{self, Judged, Piece};
 use checks::report::PaneSummary;
 use checks::rules::{CheckSet, LoadError, Severity, TopicSelector};
@@ -149,7 +150,7 @@ impl Report<'_> {
         let from =
             if self.source.is_topic() { String::new() } else { format!(" from {}", self.source.name()) };
         write!(out, "{}: {read}{}", printable(self.topic), printable(&from))?;
-        let failures: u64 = self.summary.decode_failures.iter().map(|r| r.count).sum();
+        let failures = total(&self.summary.decode_failures);
         if failures > 0 {
             let reasons: Vec<String> = self
                 .summary

@@ -161,14 +161,7 @@ fn percent(share: f64) -> String {
 
 /// The types, the most frequent first.
 fn kinds(field: &FieldSummary) -> String {
-    let mut kinds = [
-        (field.integer, "integer"),
-        (field.number, "number"),
-        (field.string, "string"),
-        (field.boolean, "boolean"),
-        (field.object, "object"),
-        (field.array, "array"),
-    ];
+    let mut kinds = field.types();
     let all: u64 = kinds.iter().map(|(n, _)| n).sum();
     if all == 0 {
         return if field.null > 0 { "null" } else { "-" }.to_owned();

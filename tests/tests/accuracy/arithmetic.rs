@@ -96,7 +96,7 @@ async fn partitions_never_committed_and_not_assigned() -> Result<()> {
     let age = Age::Since(at, 0.0);
     let right = Right { committed: Some(4), log: (0, 10, 10), lag: Some((6, 6)), age, ..RIGHT };
     scene.right(&snapshot, 1, right)?;
-    let partitions = &group(&snapshot, &scene.group)?.topics[&scene.topic];
+    let partitions = &group(&snapshot, &scene.group)?.topics[scene.topic.as_str()];
     assert_eq!(partitions.keys().collect::<Vec<_>>(), [&1]);
     assert_eq!(GroupSnapshot::topic_lag_records(partitions), Some(6));
     Ok(())
@@ -152,7 +152,7 @@ async fn a_topics_lag_is_the_sum_and_its_age_the_maximum() -> Result<()> {
     }
     scene.commit(&[(0, 0), (1, 10), (2, 3), (3, 10)]).await?;
     let snapshot = scene.look().await?;
-    let partitions = &group(&snapshot, &scene.group)?.topics[&scene.topic];
+    let partitions = &group(&snapshot, &scene.group)?.topics[scene.topic.as_str()];
     assert_eq!(GroupSnapshot::topic_lag_records(partitions), Some(17));
     let (age, error) = GroupSnapshot::topic_lag_seconds(partitions).context("an age")?;
     // Partition 2, three hours old; 1 and 3 are older, and read.
@@ -176,7 +176,7 @@ async fn a_thousand_partitions_add_up() -> Result<()> {
     let offsets: Vec<(i32, i64)> = (0..PARTITIONS).map(|p| (p, committed(p))).collect();
     scene.commit(&offsets).await?;
     let snapshot = scene.look().await?;
-    let partitions = &group(&snapshot, &scene.group)?.topics[&scene.topic];
+    let partitions = &group(&snapshot, &scene.group)?.topics[scene.topic.as_str()];
     assert_eq!(partitions.len(), 1000);
     for partition in 0..PARTITIONS {
         let end = if partition % 10 == 0 { 10 } else { 0 };

@@ -79,7 +79,7 @@ async fn until_gone(watcher: &mut Watcher, scene: &Scene, before: Right) -> Resu
     lab::eventually("the group is gone", TIMEOUT, async || {
         let snapshot = watcher.refresh_once().await?;
         let Some(group) = snapshot.groups.get(&scene.group) else { return Ok(()) };
-        if group.topics.contains_key(&scene.topic) {
+        if group.topics.contains_key(scene.topic.as_str()) {
             before.of(&snapshot, &scene.group, &scene.topic, 0)?;
         }
         anyhow::bail!("still there, {}", group.state)
@@ -137,7 +137,7 @@ async fn commits_deleted_for_one_topic() -> Result<()> {
     let right = Right { committed: Some(4), lag: Some((6, 6)), ..right };
     let both: ClusterSnapshot = watcher.refresh_once().await?;
     scene.right(&both, 0, right)?;
-    assert!(group(&both, &group_name)?.topics.contains_key(&other));
+    assert!(group(&both, &group_name)?.topics.contains_key(other.as_str()));
     let partitions = vec![OffsetDeleteRequestPartition::default().with_partition_index(0)];
     let topics = OffsetDeleteRequestTopic::default()
         .with_name(TopicName(lab::wire::text(&other)))
@@ -149,7 +149,7 @@ async fn commits_deleted_for_one_topic() -> Result<()> {
     ensure!(answer.error_code == 0, "code {}", answer.error_code);
     let one = watcher.refresh_once().await?;
     scene.right(&one, 0, right)?;
-    let left: Vec<&str> = group(&one, &group_name)?.topics.keys().collect();
+    let left: Vec<&str> = group(&one, &group_name)?.topics.keys().map(|name| &**name).collect();
     assert_eq!(left, [&topic]);
     Ok(())
 }

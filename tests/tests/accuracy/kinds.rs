@@ -4,19 +4,8 @@ use anyhow::{Context, Result, ensure};
 use collector::cluster::snapshot::{Activity, GroupType, Unknown};
 use lab::{Joining, Kafka, Member, Signal};
 
-use super::{Age, RIGHT, Right, Scene, TIMEOUT, broker, group, now_ms, place};
-
-const HOUR_MS: i64 = 3_600_000;
-
-/// Ten records in each partition, an hour old.
-async fn scene(name: &str, partitions: i32) -> Result<(Scene, Right)> {
-    let mut scene = Scene::new(name, partitions).await?;
-    let at = now_ms()? - HOUR_MS;
-    for partition in 0..partitions {
-        scene.append(partition, 10, at).await?;
-    }
-    Ok((scene, Right { log: (0, 10, 10), age: Age::Since(at, 0.0), ..RIGHT }))
-}
+use super::members::scene;
+use super::{Age, RIGHT, Right, Scene, TIMEOUT, broker, group, place};
 
 /// Start offset and lag of a partition, as `kafka-share-groups --describe` shows them.
 async fn described(kafka: &Kafka, name: &str, topic: &str, partition: i32) -> Result<[String; 2]> {
@@ -70,7 +59,7 @@ async fn a_share_group() -> Result<()> {
     scene.who(&snapshot, GroupType::Share, "Empty", 0)?;
     let readers = group(&snapshot, &scene.group)?;
     ensure!(!readers.lag_is_bound, "Kafka 4.3 counts the lag itself");
-    ensure!(readers.progress[&scene.topic].activity == Activity::Stopped, "{readers:?}");
+    ensure!(readers.progress[scene.topic.as_str()].activity == Activity::Stopped, "{readers:?}");
     ensure!(described(kafka, &scene.group, &scene.topic, 0).await? == ["4", "6"]);
     Ok(())
 }
@@ -135,7 +124,7 @@ async fn a_streams_group() -> Result<()> {
     .await??;
     scene.who(&snapshot, GroupType::Streams, "Stable", 1)?;
     let readers = group(&snapshot, &scene.group)?;
-    ensure!(readers.progress[&scene.topic].activity == Activity::CaughtUp, "{readers:?}");
+    ensure!(readers.progress[scene.topic.as_str()].activity == Activity::CaughtUp, "{readers:?}");
 
     app.signal(Signal::Term)?;
     app.wait(TIMEOUT).await?;
@@ -148,7 +137,7 @@ async fn a_streams_group() -> Result<()> {
         ensure!((readers.state.as_str(), readers.members) == ("Empty", Some(0)), "{readers:?}");
         let left = place(&snapshot, &scene.group, &scene.topic, 0)?;
         ensure!((left.lag_records, left.assigned) == (Some(5), false), "{left:?}");
-        ensure!(readers.progress[&scene.topic].activity == Activity::Stopped, "{readers:?}");
+        ensure!(readers.progress[scene.topic.as_str()].activity == Activity::Stopped, "{readers:?}");
         Ok(())
     })
     .await
@@ -174,7 +163,7 @@ async fn counters_of_a_group_that_changes_its_protocol() -> Result<()> {
         Ok(snapshot)
     })
     .await?;
-    let progress = &group(&after, &scene.group)?.progress[&scene.topic];
+    let progress = &group(&after, &scene.group)?.progress[scene.topic.as_str()];
     ensure!((progress.consumed_records_total, progress.rewinds_total) == (3, 0), "{progress:?}");
     ensure!(place(&after, &scene.group, &scene.topic, 0)?.lag_records == Some(5));
     drop(member);

@@ -42,7 +42,7 @@ async fn recreate(scene: &mut Scene, partitions: i32, records: usize) -> Result<
 async fn until_gone(watcher: &mut Watcher, scene: &Scene, before: Right) -> Result<()> {
     lab::eventually("the topic is known to be gone", TIMEOUT, async || {
         let snapshot = watcher.refresh_once().await?;
-        let left = snapshot.groups.get(&scene.group).and_then(|g| g.topics.get(&scene.topic));
+        let left = snapshot.groups.get(&scene.group).and_then(|g| g.topics.get(scene.topic.as_str()));
         for partition in left.iter().flat_map(|p| p.values()) {
             if partition.unknown != Some(Unknown::TopicGone) {
                 before.of(&snapshot, &scene.group, &scene.topic, 0)?;
@@ -127,7 +127,7 @@ async fn recreated_with_fewer_partitions() -> Result<()> {
     scene.commit(&[(0, 1), (1, 1), (2, 1), (3, 1)]).await?;
     let mut watcher = scene.watcher()?;
     let snapshot = watcher.refresh_once().await?;
-    let partitions = &group(&snapshot, &scene.group)?.topics[&scene.topic];
+    let partitions = &group(&snapshot, &scene.group)?.topics[scene.topic.as_str()];
     assert_eq!(GroupSnapshot::topic_lag_records(partitions), Some(36));
     let before = now_ms()?;
     recreate(&mut scene, 2, 10).await?;
@@ -136,7 +136,7 @@ async fn recreated_with_fewer_partitions() -> Result<()> {
     let age = Age::Between(before, now_ms()?, 30.0);
     let right = Right { committed: Some(3), log: (0, 10, 10), lag: Some((7, 7)), age, ..RIGHT };
     scene.right(&snapshot, 0, right)?;
-    let partitions = &group(&snapshot, &scene.group)?.topics[&scene.topic];
+    let partitions = &group(&snapshot, &scene.group)?.topics[scene.topic.as_str()];
     assert_eq!(GroupSnapshot::topic_lag_records(partitions), Some(7));
     assert_eq!(snapshot.topics[&scene.topic].partitions.len(), 2);
     Ok(())
@@ -178,7 +178,7 @@ async fn partitions_added_after_the_commits() -> Result<()> {
     .await?;
     let snapshot = watcher.refresh_once().await?;
     scene.right(&snapshot, 0, right)?;
-    let partitions = &group(&snapshot, &scene.group)?.topics[&scene.topic];
+    let partitions = &group(&snapshot, &scene.group)?.topics[scene.topic.as_str()];
     assert_eq!(partitions.len(), 1);
     let topic = &snapshot.topics[&scene.topic];
     assert_eq!((topic.partitions.len(), topic.records_total), (3, 8));
@@ -190,7 +190,7 @@ async fn partitions_added_after_the_commits() -> Result<()> {
     let fresh = Right { unknown, assigned: true, ..RIGHT };
     scene.right(&snapshot, 1, fresh)?;
     scene.right(&snapshot, 2, Right { log: (0, 8, 8), ..fresh })?;
-    let partitions = &group(&snapshot, &scene.group)?.topics[&scene.topic];
+    let partitions = &group(&snapshot, &scene.group)?.topics[scene.topic.as_str()];
     assert_eq!(GroupSnapshot::topic_lag_records(partitions), Some(6));
     Ok(())
 }

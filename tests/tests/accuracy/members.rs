@@ -13,7 +13,7 @@ use super::{Age, RIGHT, Right, Scene, TIMEOUT, group, now_ms};
 const HOUR_MS: i64 = 3_600_000;
 
 /// Ten records an hour old in each partition.
-async fn scene(name: &str, partitions: i32) -> Result<(Scene, Right)> {
+pub(super) async fn scene(name: &str, partitions: i32) -> Result<(Scene, Right)> {
     let mut scene = Scene::new(name, partitions).await?;
     let at = now_ms()? - HOUR_MS;
     for partition in 0..partitions {
@@ -148,7 +148,7 @@ async fn a_subscription_by_pattern() -> Result<()> {
     let later = scene.another_topic("later", 1).await?;
     lab::eventually("the new topic is assigned", TIMEOUT, async || {
         let snapshot = watcher.refresh_once().await?;
-        ensure!(group(&snapshot, &scene.group)?.topics.contains_key(&later), "not yet");
+        ensure!(group(&snapshot, &scene.group)?.topics.contains_key(later.as_str()), "not yet");
         let unknown = Some(Unknown::Uncommitted);
         Right { unknown, assigned: true, ..RIGHT }.of(&snapshot, &scene.group, &later, 0)?;
         scene.right(&snapshot, 0, committed)

@@ -245,7 +245,10 @@ async fn offsets_committed_in_a_transaction() -> Result<()> {
     let after = Right { committed: Some(20), lag: Some((0, 0)), age: Age::CaughtUp, ..before };
     lab::eventually("the commit holds", TIMEOUT, async || {
         let snapshot = scene.look().await?;
-        ensure!(group(&snapshot, &scene.group)?.topics[&scene.topic][&0].committed == Some(20), "not yet");
+        ensure!(
+            group(&snapshot, &scene.group)?.topics[scene.topic.as_str()][&0].committed == Some(20),
+            "not yet"
+        );
         scene.right(&snapshot, 0, after)
     })
     .await

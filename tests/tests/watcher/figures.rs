@@ -221,7 +221,7 @@ async fn a_recreated_topic_counts_on_and_never_back() -> Result<()> {
     lab::eventually("the topic is gone", TIMEOUT, async || {
         let gone = watcher.refresh_once().await?;
         ensure!(!gone.topics.contains_key(&topic), "still there");
-        let lag = gone.groups.get(&name).and_then(|g| g.topics.get(&topic));
+        let lag = gone.groups.get(name.as_str()).and_then(|g| g.topics.get(topic.as_str()));
         let lags = lag.iter().flat_map(|p| p.values()).filter_map(|p| p.lag_records).count();
         ensure!(lags == 0, "a topic that is gone has no lag");
         Ok(())

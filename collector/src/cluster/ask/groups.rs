@@ -210,13 +210,22 @@ fn progress_of_one(group: ShareGroupOffsets) -> (String, Result<ShareProgress, T
             for p in partitions {
                 match commit(p.start_offset, p.error_code) {
                     Some(start) => {
-                        progress.starts.get_or_default(&topic).insert(p.partition, start);
+                        progress
+                            .starts
+                            .get_or_insert_with(Arc::clone(&topic), Sorted::default)
+                            .insert(p.partition, start);
                         if start.is_ok() && p.lag >= 0 {
-                            progress.lags.get_or_default(&topic).insert(p.partition, p.lag);
+                            progress
+                                .lags
+                                .get_or_insert_with(Arc::clone(&topic), Sorted::default)
+                                .insert(p.partition, p.lag);
                         }
                     }
                     None => {
-                        progress.unset.get_or_default(&topic).insert(p.partition);
+                        progress
+                            .unset
+                            .get_or_insert_with(Arc::clone(&topic), BTreeSet::new)
+                            .insert(p.partition);
                     }
                 }
             }

@@ -20,7 +20,7 @@ impl State {
         let mut probes = BTreeMap::new();
         for group in self.groups.values().filter(|g| g.fresh) {
             for (name, commits) in group.commits.iter() {
-                let Some(topic) = self.topics.get(name) else { continue };
+                let Some(topic) = self.topics.get(&**name) else { continue };
                 let readable = topic.readable(now_ms);
                 let figures = group.figures.get(name);
                 for (&index, commit) in commits.iter() {
@@ -33,7 +33,9 @@ impl State {
                     let before = figures.and_then(|p| p.get(&index));
                     let rests = before.is_none_or(|f| f.committed == Some(*committed));
                     let may_be_marker = rests || topic.transactional;
-                    if let Some(probe) = partition.probe(*committed, may_be_marker, readable, (name, index)) {
+                    if let Some(probe) =
+                        partition.probe(*committed, may_be_marker, readable, (&**name, index))
+                    {
                         let at: &mut Probe =
                             probes.entry((name, index, probe.offset)).or_insert_with(|| probe.clone());
                         at.for_time |= probe.for_time;
@@ -46,7 +48,7 @@ impl State {
                     else {
                         continue;
                     };
-                    if let Some(probe) = partition.look_at(*committed, (name, index)) {
+                    if let Some(probe) = partition.look_at(*committed, (&**name, index)) {
                         probes.entry((name, index, probe.offset)).or_insert(probe);
                     }
                 }

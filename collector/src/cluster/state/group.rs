@@ -114,7 +114,7 @@ impl Group {
 
     /// Another topic has this name now: what the group has committed was meant for the former.
     pub(super) fn leave_former(&mut self, topic: &str) {
-        self.figures.remove(topic);
+        self.figures.retain(|name, _| **name != *topic);
         if let Some(commits) = self.commits.get(topic) {
             let known = commits.iter().filter_map(|(&index, commit)| Some((index, (*commit).ok()?)));
             self.former.insert(topic, known.collect());
@@ -204,28 +204,26 @@ type Standpoint = (Option<Result<i64, i16>>, bool);
 impl Group {
     /// The topics it has to do with, in order.
     fn topic_names(&self) -> BTreeSet<Arc<str>> {
-        let names = self.commits.names().chain(self.assigned.names()).chain(self.unset.names());
+        let names = self.commits.keys().chain(self.assigned.keys()).chain(self.unset.keys());
         names.cloned().collect()
     }
 
-    /// Where it stands in a topic.
+    /// Where it stands in a topic: what is committed, what else is assigned, and of a share group
+    /// what has no start yet.
     fn standpoints(&self, name: &str) -> Sorted<i32, Standpoint> {
-        let commits = self.commits.get(name).into_iter().flat_map(|commits| commits.iter());
-        let assigned = self.assigned.get(name);
-        let is_assigned = |index: &i32| assigned.is_some_and(|assigned| assigned.contains(index));
-        let mut standpoints: Sorted<i32, Standpoint> =
-            commits.map(|(&index, &commit)| (index, (Some(commit), is_assigned(&index)))).collect();
-        for &index in assigned.into_iter().flatten() {
-            if !standpoints.contains_key(&index) {
-                standpoints.insert(index, (None, true));
-            }
-        }
-        for &index in self.unset.get(name).into_iter().flatten() {
-            if !standpoints.contains_key(&index) {
-                standpoints.insert(index, (None, false));
-            }
-        }
-        standpoints
+        let committed = self.commits.get(name);
+        let (assigned, unset) = (self.assigned.get(name), self.unset.get(name));
+        let is_committed = |index: &i32| committed.is_some_and(|c| c.contains_key(index));
+        let is_assigned = |index: &i32| assigned.is_some_and(|a| a.contains(index));
+        let of_commits = committed.into_iter().flat_map(|c| c.iter());
+        let of_assigned = assigned.into_iter().flatten().filter(|index| !is_committed(index));
+        let of_unset =
+            unset.into_iter().flatten().filter(|index| !is_committed(index) && !is_assigned(index));
+        of_commits
+            .map(|(&index, &commit)| (index, (Some(commit), is_assigned(&index))))
+            .chain(of_assigned.map(|&index| (index, (None, true))))
+            .chain(of_unset.map(|&index| (index, (None, false))))
+            .collect()
     }
 
     fn figures_of(
@@ -303,7 +301,7 @@ impl Group {
             fresh: basis.fresh,
             record_there: basis.looked_at && certain,
         });
-        self.memory.get_or_default(name).look(&now, &config.activity, seen)
+        self.memory.get_or_insert_with(Arc::clone(name), Box::default).look(&now, &config.activity, seen)
     }
 }
 

@@ -207,7 +207,7 @@ fn limits_and_filters_leave_out_and_say_so() {
     state.apply_commits("g", Ok(all), 1000);
     state.finish(&config);
     let group = &state.groups_snapshot()["g"];
-    assert_eq!(group.topics.keys().collect::<Vec<_>>(), ["a"], "left out is not gone");
+    assert!(group.topics.keys().map(|name| &**name).eq(["a"]), "left out is not gone");
 }
 
 #[test]

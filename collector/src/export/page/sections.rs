@@ -273,7 +273,7 @@ pub(super) fn groups(out: &mut String, seen: &Seen<'_>) -> fmt::Result {
         .cluster
         .groups
         .iter()
-        .flat_map(|(name, g)| g.topics.iter().map(move |(t, p)| (name.as_str(), g, t, &**p)))
+        .flat_map(|(name, g)| g.topics.iter().map(move |(t, p)| (name.as_str(), g, &**t, &**p)))
         .collect();
     let lag = |r: &Row<'_>| {
         (GroupSnapshot::topic_lag_seconds(r.3).map_or(-1.0, |s| s.0), GroupSnapshot::topic_lag_records(r.3))
