@@ -26,6 +26,7 @@ use crate::source::TopicPartition;
 use crate::source::consumer::Consumer;
 use crate::source::cursor::Step;
 use crate::source::lookup::{Answer, Question};
+use crate::source::reached::Reached;
 use crate::stats;
 use crate::status::Shared;
 use crate::topic::{Reading, Topic};
@@ -96,7 +97,7 @@ pub(crate) struct Worker {
     tick_at_ms: i64,
     report_at_ms: i64,
     /// Ends that the client has reached, until all records before them are surely handed out.
-    reached: Vec<(TopicPartition, i64)>,
+    reached: Reached,
     quiet_polls: u32,
 }
 
@@ -123,7 +124,7 @@ impl Worker {
             evicting: false,
             tick_at_ms: 0,
             report_at_ms: now_ms().saturating_add(config.report_every_ms),
-            reached: Vec::new(),
+            reached: Reached::default(),
             quiet_polls: 0,
             config,
         }
@@ -271,14 +272,14 @@ impl Worker {
     /// then every record before them was handed out.
     fn reach(&mut self) {
         if self.quiet_polls >= 2 {
-            for (at, end) in std::mem::take(&mut self.reached) {
+            for (at, end) in self.reached.take() {
                 if let Some(topic) = self.topics.get_mut(&at.topic) {
                     topic.reach(at.partition, end);
                 }
             }
         }
         if let Some(reached) = self.consumer.client.context().take_ends_reached() {
-            self.reached = reached;
+            self.reached.tell(reached);
             self.quiet_polls = 0;
         }
     }

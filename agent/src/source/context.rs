@@ -199,6 +199,9 @@ struct PartitionStatistics {
     /// Where the client has last seen the end, having fetched everything before it.
     #[serde(default)]
     eof_offset: i64,
+    /// Only of a partition that is being fetched are the offsets of now.
+    #[serde(default)]
+    fetch_state: String,
 }
 
 impl Statistics {
@@ -206,7 +209,8 @@ impl Statistics {
         let mut ends = Vec::new();
         for (topic, statistics) in self.topics {
             for partition in statistics.partitions.into_values() {
-                if partition.partition >= 0 && partition.eof_offset > 0 {
+                let is_fetched = partition.partition >= 0 && partition.fetch_state == "active";
+                if is_fetched && partition.eof_offset > 0 {
                     ends.push((TopicPartition::new(&topic, partition.partition), partition.eof_offset));
                 }
             }

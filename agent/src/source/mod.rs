@@ -5,7 +5,7 @@
 //!   client once its place is known ([`lookup`], asked on a thread of its own) and gives one up
 //!   after its last report, within a short deadline.
 //! - Where to begin, what lies between offsets and when a partition is read to its end is pure
-//!   ([`cursor`]).
+//!   ([`cursor`], [`reached`]).
 //! - Positions are committed after the collector acknowledged the report that covers them, and a
 //!   restarted agent asks the collector too: after a crash at any moment nothing is lost and
 //!   nothing counted twice. A partition that starts without a place commits it at once.
@@ -16,6 +16,7 @@ pub(crate) mod context;
 pub mod cursor;
 pub(crate) mod lookup;
 pub mod properties;
+pub(crate) mod reached;
 pub(crate) mod token;
 
 use std::fmt;

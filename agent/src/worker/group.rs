@@ -298,6 +298,7 @@ impl Worker {
             if !start.is_resumed {
                 first_places.push((at.clone(), start.at));
             }
+            self.reached.begin(at);
             self.topic(&at.topic, now_ms).begin(at.partition, start, anchors.end, now_ms);
         }
         // Without it, a crash before the first report would leave no place to go on from.
@@ -332,6 +333,7 @@ impl Worker {
             self.shared.error("kafka", why);
         }
         let now_ms = super::now_ms();
+        self.reached.begin(at);
         self.topic(&at.topic, now_ms).begin(at.partition, &start, anchors.end, now_ms);
     }
 

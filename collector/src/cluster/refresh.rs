@@ -377,6 +377,8 @@ fn plan_groups(
             let (connection, names) = (Arc::clone(connection), names.to_vec());
             let topics = (!ask::lists_groups(&connection)).then(|| state.partitions());
             requests.push(async move {
+                // What is answered is as old as the question, however long the answer takes.
+                let at_ms = now_ms();
                 // A share group's progress is no commit, and OffsetFetch would say nothing.
                 let progress = async {
                     match group_type {
@@ -386,7 +388,7 @@ fn plan_groups(
                 };
                 let descriptions = ask::describe(&connection, group_type, &names, elements_max);
                 let (descriptions, (commits, shares)) = tokio::join!(descriptions, progress);
-                Reading { descriptions, commits, shares, at_ms: now_ms() }
+                Reading { descriptions, commits, shares, at_ms }
             });
         }
     }

@@ -32,6 +32,10 @@ impl Line {
 
 #[derive(Debug, Default)]
 struct Pages {
+    /// How many records each partition was sent.
+    counts: BTreeMap<Partition, i64>,
+    /// How many of them are there twice.
+    twice: BTreeMap<Partition, i64>,
     sent: BTreeMap<Partition, Line>,
     stored: BTreeMap<Partition, Line>,
     attempted: BTreeMap<Place, Line>,
@@ -42,22 +46,45 @@ struct Pages {
 #[derive(Debug, Default)]
 pub(crate) struct Books(Mutex<Pages>);
 
+impl Pages {
+    fn raise_sent(&mut self, partition: &Partition, count: i64) {
+        let twice = self.twice.get(partition).copied().unwrap_or(0);
+        self.sent.entry(partition.clone()).or_default().raise(Instant::now(), count + twice);
+    }
+}
+
 impl Books {
     fn open(&self) -> MutexGuard<'_, Pages> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more record is about to be sent: as each takes one offset, the end can be as high as their number.
-    pub(crate) fn send(&self, partition: &Partition) {
+    /// One more record is about to be sent: as each takes one offset, the end can be as high as their number, and as
+    /// many more as are there twice. Gives which it is, from 1.
+    pub(crate) fn send(&self, partition: &Partition) -> i64 {
         let mut pages = self.open();
-        let line = pages.sent.entry(partition.clone()).or_default();
-        let count = line.0.last().map_or(0, |&(_, count)| count);
-        line.raise(Instant::now(), count + 1);
+        let count = pages.counts.entry(partition.clone()).or_default();
+        *count += 1;
+        let count = *count;
+        pages.raise_sent(partition, count);
+        count
     }
 
-    /// A record is stored at this offset.
-    pub(crate) fn store(&self, partition: &Partition, offset: i64) {
-        self.open().stored.entry(partition.clone()).or_default().raise(Instant::now(), offset + 1);
+    /// The record that was the `number`th is stored at this offset.
+    ///
+    /// An idempotent producer whose broker dies may begin a new epoch, and what was under way then is stored again: the
+    /// offset of an acknowledged record shows how many before it were.
+    pub(crate) fn store(&self, partition: &Partition, number: i64, offset: i64) {
+        let mut pages = self.open();
+        let twice = pages.twice.entry(partition.clone()).or_default();
+        *twice = (*twice).max(offset + 1 - number);
+        let count = pages.counts.get(partition).copied().unwrap_or(0);
+        pages.raise_sent(partition, count);
+        pages.stored.entry(partition.clone()).or_default().raise(Instant::now(), offset + 1);
+    }
+
+    /// Records that are there twice.
+    pub(crate) fn twice(&self) -> i64 {
+        self.open().twice.values().sum()
     }
 
     /// A commit is about to be sent.

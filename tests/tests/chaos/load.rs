@@ -54,13 +54,13 @@ pub(crate) async fn produce(
         }
         let record: FutureRecord<'_, [u8], [u8]> =
             FutureRecord::to(&partition.0).partition(partition.1).payload(b"chaos");
-        control.books.send(partition);
+        let number = control.books.send(partition);
         // A full queue is a record that was never sent: the books allow for it.
         let Ok(delivery) = producer.send_result(record) else { continue };
         let (books, partition) = (Arc::clone(&control.books), partition.clone());
         tokio::spawn(async move {
             if let Ok(Ok(stored)) = delivery.await {
-                books.store(&partition, stored.offset);
+                books.store(&partition, number, stored.offset);
             }
         });
     }

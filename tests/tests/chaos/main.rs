@@ -251,7 +251,8 @@ async fn nothing_wrong_is_shown_while_brokers_come_and_go() -> Result<()> {
         wrong = watched => { wrong?; bail!("the observer ended") }
     };
     let seen = observer.summary();
-    eprintln!("{blows} blows in {took:?}; {seen}");
+    let twice = control.books.twice();
+    eprintln!("{blows} blows in {took:?}; {seen}; {twice} records stored twice by their producer");
     at_rest(&kafka, &tapline, &control).await.context("after")?;
     control.stop.store(true, Ordering::Relaxed);
     producing.await??;
