@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic};
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::{
     ConsumerGroupDescribeRequest, FindCoordinatorRequest, GroupId, ListGroupsRequest, OffsetFetchRequest,
     TopicName,
@@ -12,7 +12,10 @@ use kafka_protocol::messages::{
 use super::{Trouble, checked, text};
 use crate::cluster::refresh::GROUPS_PER_REQUEST;
 use crate::cluster::snapshot::{GroupType, Named, Sorted};
-use crate::cluster::wire::{Connection, DescribeShareGroupOffsetsRequest, ShareGroupOffsets, WireError};
+use crate::cluster::wire::{
+    Committed, Connection, DescribeShareGroupOffsetsRequest, OffsetFetchAllRequest, ShareGroupOffsets,
+    WireError, commit,
+};
 
 /// A group that a broker lists, and thereby coordinates.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,7 +90,7 @@ pub(crate) async fn find_coordinators(
 }
 
 /// A group's commits: by topic and partition the offset, or why it is not known.
-pub(crate) type Commits = Named<Sorted<i32, Result<i64, i16>>>;
+pub(crate) type Commits = Committed;
 
 /// Does this broker list its groups? librdkafka's mock cluster does not, nor does it know what
 /// it means to be asked for the commits of all topics.
@@ -124,24 +127,8 @@ async fn commits_of_many(
     connection: &Connection,
     groups: &[String],
 ) -> Result<BTreeMap<String, Result<Commits, Trouble>>, WireError> {
-    let wanted = groups.iter().map(|group| {
-        OffsetFetchRequestGroup::default().with_group_id(GroupId(text(group))).with_topics(None)
-    });
-    let request = OffsetFetchRequest::default().with_groups(wanted.collect());
-    let answer = connection.call(&request).await?;
-    let groups = answer.groups.into_iter().map(|group| {
-        let commits = checked(group.error_code).map(|()| {
-            let mut commits = Commits::default();
-            for topic in group.topics {
-                let partitions =
-                    topic.partitions.iter().map(|p| (p.partition_index, p.committed_offset, p.error_code));
-                add(&mut commits, &topic.name, partitions);
-            }
-            commits
-        });
-        (group.group_id.to_string(), commits)
-    });
-    Ok(groups.collect())
+    let answer = connection.call(&OffsetFetchAllRequest { group_ids: groups }).await?;
+    Ok(answer.into_iter().map(|(group, commits)| (group, commits.map_err(Trouble::Code))).collect())
 }
 
 async fn commits_of_one(
@@ -235,27 +222,10 @@ fn progress_of_one(group: ShareGroupOffsets) -> (String, Result<ShareProgress, T
     (group.group_id, progress)
 }
 
-/// −1 says that there is no commit.
-fn commit(offset: i64, code: i16) -> Option<Result<i64, i16>> {
-    match (code, offset) {
-        (0, ..0) => None,
-        (0, offset) => Some(Ok(offset)),
-        (code, _) => Some(Err(code)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cluster::wire::SharePartition;
-
-    #[test]
-    fn no_commit_is_no_offset() {
-        assert_eq!(commit(-1, 0), None);
-        assert_eq!(commit(i64::MIN, 0), None);
-        assert_eq!(commit(0, 0), Some(Ok(0)));
-        assert_eq!(commit(-1, 29), Some(Err(29)));
-    }
 
     #[test]
     fn a_share_start_that_is_not_set_is_neither_zero_nor_an_error() {

@@ -98,7 +98,7 @@ impl Ask for StreamsGroupDescribeRequest {
     }
 
     fn read(body: &mut Bytes, _: i16) -> Result<Self::Answer, String> {
-        let mut read = Read(body);
+        let mut read = Read::new(body);
         read.i32()?;
         let groups = read.each(|read| {
             let error_code = read.i16()?;
@@ -168,7 +168,7 @@ impl Ask for DescribeShareGroupOffsetsRequest {
     }
 
     fn read(body: &mut Bytes, version: i16) -> Result<Self::Answer, String> {
-        let mut read = Read(body);
+        let mut read = Read::new(body);
         read.i32()?;
         let groups = read.each(|read| {
             let group_id = read.text()?;
@@ -188,7 +188,7 @@ impl Ask for DescribeShareGroupOffsetsRequest {
 }
 
 /// A compact length: one more than it is, as an unsigned varint (KIP-482).
-fn write_len(frame: &mut BytesMut, len: usize) -> Result<(), String> {
+pub(super) fn write_len(frame: &mut BytesMut, len: usize) -> Result<(), String> {
     let mut left = u32::try_from(len + 1).map_err(|error| error.to_string())?;
     while left >= 0x80 {
         frame.put_u8((left & 0x7f) as u8 | 0x80);
@@ -198,7 +198,7 @@ fn write_len(frame: &mut BytesMut, len: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn write_text(frame: &mut BytesMut, text: &str) -> Result<(), String> {
+pub(super) fn write_text(frame: &mut BytesMut, text: &str) -> Result<(), String> {
     write_len(frame, text.len())?;
     frame.put_slice(text.as_bytes());
     Ok(())
@@ -209,22 +209,26 @@ fn short(_: TryGetError) -> String {
 }
 
 /// Reads a flexible body field by field.
-struct Read<'a>(&'a mut Bytes);
+pub(super) struct Read<'a>(&'a [u8]);
 
-impl Read<'_> {
+impl<'a> Read<'a> {
+    pub(super) fn new(body: &'a [u8]) -> Self {
+        Self(body)
+    }
+
     fn i8(&mut self) -> Result<i8, String> {
         self.0.try_get_i8().map_err(short)
     }
 
-    fn i16(&mut self) -> Result<i16, String> {
+    pub(super) fn i16(&mut self) -> Result<i16, String> {
         self.0.try_get_i16().map_err(short)
     }
 
-    fn i32(&mut self) -> Result<i32, String> {
+    pub(super) fn i32(&mut self) -> Result<i32, String> {
         self.0.try_get_i32().map_err(short)
     }
 
-    fn i64(&mut self) -> Result<i64, String> {
+    pub(super) fn i64(&mut self) -> Result<i64, String> {
         self.0.try_get_i64().map_err(short)
     }
 
@@ -241,11 +245,9 @@ impl Read<'_> {
         Ok(value)
     }
 
-    fn bytes(&mut self, len: u32) -> Result<Bytes, String> {
-        match usize::try_from(len) {
-            Ok(len) if len <= self.0.len() => Ok(self.0.split_to(len)),
-            _ => Err("it ends too early".to_owned()),
-        }
+    fn bytes(&mut self, len: u32) -> Result<&'a [u8], String> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        self.0.split_off(..len).ok_or_else(|| "it ends too early".to_owned())
     }
 
     fn uuid(&mut self) -> Result<(), String> {
@@ -255,13 +257,22 @@ impl Read<'_> {
 
     /// Null is as good as empty here.
     fn text(&mut self) -> Result<String, String> {
+        self.str().map(str::to_owned)
+    }
+
+    /// The same, where it stands.
+    pub(super) fn str(&mut self) -> Result<&'a str, String> {
+        std::str::from_utf8(self.skip_text()?).map_err(|_| "a name is not UTF-8".to_owned())
+    }
+
+    /// A text that nobody looks at.
+    pub(super) fn skip_text(&mut self) -> Result<&'a [u8], String> {
         let len = self.varint()?.saturating_sub(1);
-        let bytes = self.bytes(len)?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| "a name is not UTF-8".to_owned())
+        self.bytes(len)
     }
 
     /// Null is as good as empty here.
-    fn each<T>(&mut self, mut one: impl FnMut(&mut Self) -> Result<T, String>) -> Result<Vec<T>, String> {
+    pub(super) fn each<T>(&mut self, mut one: impl FnMut(&mut Self) -> Result<T, String>) -> Result<Vec<T>, String> {
         let len = self.varint()?;
         (1..len).map(|_| one(self)).collect()
     }
@@ -270,7 +281,7 @@ impl Read<'_> {
         if self.i8()? < 0 { Ok(None) } else { then(self).map(Some) }
     }
 
-    fn tagged_fields(&mut self) -> Result<(), String> {
+    pub(super) fn tagged_fields(&mut self) -> Result<(), String> {
         for _ in 0..self.varint()? {
             self.varint()?;
             let len = self.varint()?;

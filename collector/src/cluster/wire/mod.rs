@@ -7,6 +7,7 @@
 mod connection;
 mod messages;
 mod oauth;
+mod offset_fetch;
 mod pace;
 mod sasl;
 mod shape;
@@ -22,6 +23,7 @@ pub(crate) use messages::{
 #[cfg(test)]
 pub(crate) use messages::{SharePartition, StreamsMember, Subtopology};
 pub(crate) use oauth::Tokens;
+pub(crate) use offset_fetch::{Committed, OffsetFetchAllRequest, commit};
 pub(crate) use pace::Traffic;
 pub(crate) use shape::check_assignment;
 pub(crate) use tls::Tls as TlsContext;

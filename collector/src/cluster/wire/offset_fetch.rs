@@ -1,0 +1,191 @@
+//! OffsetFetch of all topics of many groups (versions 8 and 9, KIP-709 and KIP-848).
+//!
+//! By far the largest answer of a refresh, so it is read straight into what is kept of it: the generic decoder makes
+//! an object of ninety bytes for every partition first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use kafka_protocol::messages::ApiKey;
+
+use super::messages::{Ask, Read, write_len, write_text};
+use crate::cluster::sorted::{Named, Sorted};
+
+/// By topic and partition the committed offset, or the error code in its place. Where there is no commit, nothing.
+pub(crate) type Committed = Named<Sorted<i32, Result<i64, i16>>>;
+
+/// The commits of these groups.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct OffsetFetchAllRequest<'a> {
+    pub(crate) group_ids: &'a [String],
+}
+
+impl Ask for OffsetFetchAllRequest<'_> {
+    const KEY: i16 = ApiKey::OffsetFetch as i16;
+    /// A group that was asked for, with its commits or its error code.
+    type Answer = Vec<(String, Result<Committed, i16>)>;
+
+    fn header_versions(_: i16) -> (i16, i16) {
+        (2, 1)
+    }
+
+    fn write(&self, frame: &mut BytesMut, version: i16) -> Result<(), String> {
+        write_len(frame, self.group_ids.len())?;
+        for group in self.group_ids {
+            write_text(frame, group)?;
+            if version >= 9 {
+                // Nobody's member: no id, no epoch.
+                frame.put_u8(0);
+                frame.put_i32(-1);
+            }
+            // Null is all topics; no tagged fields.
+            frame.put_slice(&[0, 0]);
+        }
+        // Commits of open transactions do not hold ours up; no tagged fields.
+        frame.put_slice(&[0, 0]);
+        Ok(())
+    }
+
+    fn read(body: &mut Bytes, _: i16) -> Result<Self::Answer, String> {
+        let mut read = Read::new(body);
+        read.i32()?;
+        // Groups share topics: one name serves them all.
+        let mut names: HashMap<&str, Arc<str>> = HashMap::new();
+        read.each(|read| {
+            let group_id = read.str()?.to_owned();
+            let mut committed = Committed::default();
+            read.each(|read| {
+                let topic = read.str()?;
+                let mut known = Vec::new();
+                read.each(|read| {
+                    known.extend(partition(read)?);
+                    Ok(())
+                })?;
+                let known: Sorted<_, _> = known.into_iter().collect();
+                if !known.is_empty() {
+                    let name = names.entry(topic).or_insert_with(|| topic.into());
+                    // Should it speak of a topic twice, the last word holds.
+                    committed.insert(Arc::clone(name), known);
+                }
+                read.tagged_fields()
+            })?;
+            let code = read.i16()?;
+            read.tagged_fields()?;
+            Ok((group_id, if code == 0 { Ok(committed) } else { Err(code) }))
+        })
+    }
+}
+
+/// A partition with its commit, if it has one.
+fn partition(read: &mut Read<'_>) -> Result<Option<(i32, Result<i64, i16>)>, String> {
+    let (index, offset) = (read.i32()?, read.i64()?);
+    let _leader_epoch = read.i32()?;
+    let _metadata = read.skip_text()?;
+    let code = read.i16()?;
+    read.tagged_fields()?;
+    Ok(commit(offset, code).map(|commit| (index, commit)))
+}
+
+/// −1 says that there is no commit.
+pub(crate) fn commit(offset: i64, code: i16) -> Option<Result<i64, i16>> {
+    match (code, offset) {
+        (0, ..0) => None,
+        (0, offset) => Some(Ok(offset)),
+        (code, _) => Some(Err(code)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::offset_fetch_response::{
+        OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
+    };
+    use kafka_protocol::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName};
+    use kafka_protocol::protocol::{Decodable as _, Encodable as _, StrBytes};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(s: &str) -> StrBytes {
+        StrBytes::from_string(s.to_owned())
+    }
+
+    #[test]
+    fn no_commit_is_no_offset() {
+        assert_eq!(commit(-1, 0), None);
+        assert_eq!(commit(i64::MIN, 0), None);
+        assert_eq!(commit(0, 0), Some(Ok(0)));
+        assert_eq!(commit(-1, 29), Some(Err(29)));
+    }
+
+    #[test]
+    fn the_request_is_that_of_the_library() {
+        let group_ids = ["a".to_owned(), "größer".repeat(30)];
+        for version in [8, 9] {
+            let mut ours = BytesMut::new();
+            OffsetFetchAllRequest { group_ids: &group_ids }.write(&mut ours, version).expect("it is written");
+            let request = OffsetFetchRequest::decode(&mut ours.freeze(), version).expect("it is read");
+            let groups: Vec<&str> = request.groups.iter().map(|group| group.group_id.as_str()).collect();
+            assert_eq!(groups, group_ids);
+            assert!(request.groups.iter().all(|group| group.topics.is_none()), "all topics");
+            assert!(!request.require_stable);
+        }
+    }
+
+    type Partition = (i32, i64, i16, Option<String>);
+
+    fn answer(groups: &[(String, i16, Vec<(String, Vec<Partition>)>)]) -> OffsetFetchResponse {
+        let partition = |(index, offset, code, metadata): &Partition| {
+            OffsetFetchResponsePartitions::default()
+                .with_partition_index(*index)
+                .with_committed_offset(*offset)
+                .with_error_code(*code)
+                .with_metadata(metadata.as_deref().map(text))
+        };
+        let topic = |(name, partitions): &(String, Vec<Partition>)| {
+            OffsetFetchResponseTopics::default()
+                .with_name(TopicName(text(name)))
+                .with_partitions(partitions.iter().map(partition).collect())
+        };
+        let group = |(group, code, topics): &(String, i16, Vec<(String, Vec<Partition>)>)| {
+            OffsetFetchResponseGroup::default()
+                .with_group_id(GroupId(text(group)))
+                .with_error_code(*code)
+                .with_topics(topics.iter().map(topic).collect())
+        };
+        OffsetFetchResponse::default().with_groups(groups.iter().map(group).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn the_answer_is_what_the_library_wrote(
+            groups in prop::collection::vec(
+                ("[a-zé]{0,9}", prop_oneof![4 => Just(0i16), 1 => Just(30)], prop::collection::vec(
+                    ("[a-c]{1,2}", prop::collection::vec(
+                        (0i32..9, -1i64..5, prop_oneof![4 => Just(0i16), 1 => Just(29)],
+                         prop::option::of("[x-z]{0,200}")), 0..5)), 0..4)), 0..4),
+            version in 8i16..=9, cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = BytesMut::new();
+            answer(&groups).encode(&mut bytes, version).expect("it is written");
+            let bytes = bytes.freeze();
+            let read = OffsetFetchAllRequest::read(&mut bytes.clone(), version).expect("it is read");
+            let expected: Vec<_> = groups.iter().map(|(group, code, topics)| {
+                let mut committed = Committed::default();
+                for (topic, partitions) in topics {
+                    let known: Sorted<_, _> =
+                        partitions.iter().filter_map(|p| Some((p.0, commit(p.1, p.2)?))).collect();
+                    if !known.is_empty() {
+                        committed.insert(topic.as_str(), known);
+                    }
+                }
+                (group.clone(), if *code == 0 { Ok(committed) } else { Err(*code) })
+            }).collect();
+            prop_assert_eq!(read, expected);
+            // Cut off anywhere it is an error, or, if only the last tagged fields are missing, the same.
+            let cut = bytes.slice(..cut.index(bytes.len()));
+            let _ = OffsetFetchAllRequest::read(&mut cut.clone(), version);
+        }
+    }
+}
