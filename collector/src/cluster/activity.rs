@@ -164,9 +164,9 @@ pub(crate) struct Now {
 
 /// A partition in this reading.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct Seen {
     pub(crate) partition: i32,
-    pub(crate) figure: &'a GroupPartition,
+    pub(crate) figure: GroupPartition,
     /// Commit and ends are of this reading.
     pub(crate) fresh: bool,
     /// It was looked at, and a record that will be delivered lies at the group's place.
@@ -177,8 +177,8 @@ pub(crate) struct Seen<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct TopicMemory {
     topic_id: Option<u128>,
-    /// By partition, ascending.
-    places: Vec<(i32, Place)>,
+    /// Partitions ascend.
+    places: Vec<Place>,
     last_ms: Option<i64>,
     watched_ms: i64,
     /// Watched time without members, on end.
@@ -201,6 +201,7 @@ struct Place {
     end_at_since: i64,
     since_ms: i64,
     silent_ms: i64,
+    partition: i32,
     waits: bool,
     stuck: bool,
 }
@@ -227,11 +228,11 @@ struct Sum {
 
 impl TopicMemory {
     /// Takes over a reading; `partitions` ascend.
-    pub(crate) fn look<'a>(
+    pub(crate) fn look(
         &mut self,
         now: &Now,
         rules: &Rules,
-        partitions: impl Iterator<Item = Seen<'a>> + Clone,
+        partitions: impl Iterator<Item = Seen> + Clone,
     ) -> TopicProgress {
         if matches!((self.topic_id, now.topic_id), (Some(was), Some(is)) if was != is) {
             // Another topic of the same name: its offsets are no progress and no way back.
@@ -265,7 +266,7 @@ impl TopicMemory {
         let patience_ms = rules.patience_ms(longest_ms);
         if nobody_reads || self.away_ms >= patience_ms {
             // Whoever comes back begins anew.
-            for (_, place) in &mut self.places {
+            for place in &mut self.places {
                 (place.silent_ms, place.stuck) = (0, false);
             }
         } else {
@@ -327,18 +328,18 @@ impl TopicMemory {
     pub(crate) fn suspects(&self, rules: &Rules) -> impl Iterator<Item = i32> + '_ {
         let patience_ms = rules.patience_ms(self.habit.longest_ms());
         let silent = move |place: &Place| place.waits && place.silent_ms >= patience_ms / 2;
-        self.places.iter().filter(move |(_, place)| silent(place)).map(|(index, _)| *index)
+        self.places.iter().filter(move |place| silent(place)).map(|place| place.partition)
     }
 
     fn longest_silence_ms(&self) -> i64 {
-        self.places.iter().map(|(_, place)| place.silent_ms).max().unwrap_or(0)
+        self.places.iter().map(|place| place.silent_ms).max().unwrap_or(0)
     }
 
     fn stuck(&self) -> Vec<StuckPartition> {
-        let stuck = self.places.iter().filter(|(_, place)| place.stuck);
+        let stuck = self.places.iter().filter(|place| place.stuck);
         stuck
-            .map(|&(partition, place)| StuckPartition {
-                partition,
+            .map(|place| StuckPartition {
+                partition: place.partition,
                 since_ms: place.since_ms,
                 silent_seconds: place.silent_ms as f64 / 1000.0,
             })
@@ -346,19 +347,18 @@ impl TopicMemory {
     }
 
     /// Holds the places against those of the reading before.
-    fn compare<'a>(&mut self, now: &Now, credit_ms: i64, partitions: impl Iterator<Item = Seen<'a>>) -> Sum {
+    fn compare(&mut self, now: &Now, credit_ms: i64, partitions: impl Iterator<Item = Seen>) -> Sum {
         let mut sum = Sum { whole: true, ..Sum::default() };
         let standing = &now.standing;
         let attended = standing.members != Some(0) || standing.simple;
         let counts_ms = if attended && !standing.rebalancing { credit_ms } else { 0 };
         let first = self.places.is_empty();
-        let known = self.places.len();
         let mut before = std::mem::take(&mut self.places).into_iter().peekable();
-        self.places.reserve(known);
+        self.places.reserve_exact(partitions.size_hint().0);
         for Seen { partition, figure, fresh, .. } in partitions {
             sum.assigned |= figure.assigned;
-            while before.next_if(|(index, _)| *index < partition).is_some() {}
-            let was = before.next_if(|(index, _)| *index == partition).map(|(_, place)| place);
+            while before.next_if(|place| place.partition < partition).is_some() {}
+            let was = before.next_if(|place| place.partition == partition);
             let known = (figure.committed, figure.end, figure.lag_records);
             let (Some(committed), Some(end), Some(lag)) = known else {
                 // Where nothing lies, nothing waits.
@@ -372,14 +372,14 @@ impl TopicMemory {
             let Some(mut place) = was else {
                 if fresh {
                     sum.joined |= !first;
-                    self.places.push((partition, Place::new(now.at_ms, committed, figure, end, waits)));
+                    self.places.push(Place::new(now.at_ms, partition, committed, &figure, end, waits));
                 }
                 sum.whole &= fresh;
                 continue;
             };
             if !fresh {
                 sum.whole = false;
-                self.places.push((partition, place));
+                self.places.push(place);
                 continue;
             }
             let appended = u64::try_from(end.saturating_sub(place.end)).unwrap_or(0);
@@ -387,7 +387,7 @@ impl TopicMemory {
             if committed == place.committed && waits && place.waits {
                 place.silent_ms = place.silent_ms.saturating_add(counts_ms);
                 (place.end, place.waits) = (end, waits);
-                self.places.push((partition, place));
+                self.places.push(place);
                 continue;
             }
             if committed > place.committed {
@@ -401,28 +401,23 @@ impl TopicMemory {
                 self.rewinds_total = self.rewinds_total.saturating_add(1);
                 sum.rewound = true;
             }
-            self.places.push((partition, Place::new(now.at_ms, committed, figure, end, waits)));
+            self.places.push(Place::new(now.at_ms, partition, committed, &figure, end, waits));
         }
         sum
     }
 
     /// Which places are stuck?
-    fn judge<'a>(
-        &mut self,
-        now: &Now,
-        rules: &Rules,
-        patience_ms: i64,
-        partitions: impl Iterator<Item = Seen<'a>>,
-    ) {
+    fn judge(&mut self, now: &Now, rules: &Rules, patience_ms: i64, partitions: impl Iterator<Item = Seen>) {
         let standing = &now.standing;
         let may_be = standing.members.is_some_and(|n| n > 0) && !standing.rebalancing && !standing.simple;
         if !may_be || self.watched_ms < rules.learn_ms() {
             return;
         }
         let mut partitions = partitions.peekable();
-        for (index, place) in &mut self.places {
-            while partitions.next_if(|seen| seen.partition < *index).is_some() {}
-            let Some(seen) = partitions.next_if(|seen| seen.partition == *index) else { continue };
+        for place in &mut self.places {
+            let index = place.partition;
+            while partitions.next_if(|seen| seen.partition < index).is_some() {}
+            let Some(seen) = partitions.next_if(|seen| seen.partition == index) else { continue };
             let theirs = seen.figure.assigned || !standing.assignment_known;
             // What has come since is not all of one aborted transaction; a record seen is none.
             let certain =
@@ -455,7 +450,7 @@ impl TopicMemory {
         if without_members || nobody_reads {
             return if sum.moved { Activity::Reading } else { Activity::Stopped };
         }
-        if self.places.iter().any(|(_, place)| place.stuck) {
+        if self.places.iter().any(|place| place.stuck) {
             return Activity::Stuck;
         }
         let moves = self.moved_ago_ms.is_some_and(|ago| ago < patience_ms);
@@ -475,9 +470,16 @@ impl TopicMemory {
 }
 
 impl Place {
-    fn new(at_ms: i64, committed: i64, figure: &GroupPartition, end: i64, waits: bool) -> Self {
+    fn new(
+        at_ms: i64,
+        partition: i32,
+        committed: i64,
+        figure: &GroupPartition,
+        end: i64,
+        waits: bool,
+    ) -> Self {
         let end_at_since = figure.stable_end.unwrap_or(end);
-        Self { committed, end, end_at_since, since_ms: at_ms, silent_ms: 0, waits, stuck: false }
+        Self { committed, end, end_at_since, since_ms: at_ms, silent_ms: 0, partition, waits, stuck: false }
     }
 }
 

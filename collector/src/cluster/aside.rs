@@ -155,10 +155,8 @@ impl Aside {
     fn plan(&mut self, free: &BTreeSet<i32>, state: &mut State, config: &Config) -> BTreeMap<i32, Job> {
         let (now, at_ms) = (Instant::now(), now_ms());
         let mut jobs: BTreeMap<i32, Job> = free.iter().map(|id| (*id, Job::default())).collect();
-        let mut budget = config.limits.probes;
-        for probe in state.probes(at_ms) {
-            if let Some(job) = jobs.get_mut(&probe.leader).filter(|_| budget > 0) {
-                budget -= 1;
+        for probe in state.probes(at_ms, free, config.limits.probes) {
+            if let Some(job) = jobs.get_mut(&probe.leader) {
                 job.looks.push(probe);
             }
         }

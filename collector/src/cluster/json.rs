@@ -54,7 +54,7 @@ fn topic(name: &str, partitions: &Places, progress: Option<&TopicProgress>) -> V
         "catch_up_seconds": progress.catch_up_seconds,
         "longest_pause_seconds": progress.longest_pause_seconds,
         "stuck_partitions": progress.stuck.iter().map(|p| p.partition).collect::<Vec<_>>(),
-        "partitions": partitions.iter().map(|(id, p)| partition(*id, p)).collect::<Vec<_>>(),
+        "partitions": partitions.iter().map(|(id, p)| partition(id, &p)).collect::<Vec<_>>(),
     })
 }
 

@@ -16,6 +16,7 @@ pub mod json;
 mod lag;
 mod look;
 mod partition;
+mod places;
 mod pool;
 mod properties;
 mod refresh;

@@ -27,6 +27,10 @@ pub(crate) struct Partition {
     pub(crate) offsets: PartitionOffsets,
     /// Its ends were read in this refresh.
     pub(crate) fresh: bool,
+    /// They were in the one before.
+    was_fresh: bool,
+    /// How long ago the same ends were read in the refresh before, in milliseconds, if nothing new is known of it.
+    settled_ms: Option<i64>,
     /// Which log this is, of all that were ever seen: another one after the topic was recreated
     /// or truncated.
     pub(super) generation: u64,
@@ -37,7 +41,7 @@ pub(crate) struct Partition {
     epoch: i32,
     history: History,
     /// What lies at the positions of groups, as far as it was looked at.
-    pub(super) found: Sorted<i64, Found>,
+    found: Sorted<i64, Found>,
     open: Option<Box<Open>>,
     size: Option<Size>,
     /// A growth of the log in bytes a second, with the log start that must not have moved.
@@ -102,6 +106,29 @@ impl Partition {
         Self { generation, counted_to, epoch: -1, ..Self::default() }
     }
 
+    /// A refresh begins.
+    pub(super) fn begin(&mut self) {
+        self.was_fresh = std::mem::take(&mut self.fresh);
+        self.settled_ms = None;
+    }
+
+    /// Where nothing is new since the refresh before, how long ago that was, in milliseconds.
+    pub(super) fn settled_ms(&self) -> Option<i64> {
+        self.settled_ms
+    }
+
+    /// Takes over what was found at a position.
+    pub(super) fn apply_found(&mut self, offset: i64, found: Found) {
+        self.settled_ms = None;
+        self.found.insert(offset, found);
+    }
+
+    /// Was a record seen that lies where a group stands, or after?
+    pub(super) fn shows_a_record(&self, committed: i64) -> bool {
+        let position = self.offsets.start.map(|start| committed.max(start));
+        position.and_then(|position| self.found.get(&position)).is_some_and(Found::shows_a_record)
+    }
+
     /// Takes over its ends, and gives how many records were appended since the last time. What a
     /// leader says that has been deposed meanwhile is left aside: `None`.
     pub(super) fn apply_ends(&mut self, ends: Ends, next_generation: &mut u64) -> Option<u64> {
@@ -119,9 +146,12 @@ impl Partition {
             self.bytes_per_second = (start == ends.start).then_some(rate);
         }
         let offsets = &mut self.offsets;
+        let before = (offsets.start, offsets.end, offsets.stable_end);
         offsets.start = Some(ends.start);
         offsets.end = Some(ends.high);
         offsets.stable_end = Some(ends.stable.min(ends.high));
+        let same = self.was_fresh && before == (offsets.start, offsets.end, offsets.stable_end);
+        self.settled_ms = same.then(|| ends.at_ms.saturating_sub(offsets.read_at_ms)).filter(|ms| *ms >= 0);
         offsets.read_at_ms = ends.at_ms;
         offsets.unread = None;
         self.fresh = true;
@@ -228,8 +258,8 @@ impl Partition {
         })
     }
 
-    /// The figures of a commit, or of none; and was a record seen that lies there or after?
-    pub(super) fn figure(&self, commit: Option<Result<i64, i16>>, assigned: bool) -> (GroupPartition, bool) {
+    /// The figures of a commit, or of none.
+    pub(super) fn figure(&self, commit: Option<Result<i64, i16>>, assigned: bool) -> GroupPartition {
         let offsets = &self.offsets;
         let mut figure = GroupPartition {
             committed: commit.and_then(Result::ok),
@@ -247,17 +277,17 @@ impl Partition {
         let committed = match commit {
             None => {
                 figure.unknown = Some(Unknown::Uncommitted);
-                return (figure, false);
+                return figure;
             }
             Some(Err(_)) => {
                 figure.unknown = Some(Unknown::Unreadable);
-                return (figure, false);
+                return figure;
             }
             Some(Ok(committed)) => committed,
         };
         let (Some(start), Some(end)) = (offsets.start, offsets.end) else {
             figure.unknown = Some(Unknown::Unreadable);
-            return (figure, false);
+            return figure;
         };
         let mut places = Places { committed, start, end, stable_end: offsets.stable_end, empty_until: None };
         let position = places.position();
@@ -276,7 +306,17 @@ impl Partition {
         figure.unknown = lag.unknown;
         figure.lag_seconds = seconds.map(|(age, _)| age);
         figure.lag_seconds_error = seconds.map_or(0.0, |(_, error)| error);
-        (figure, found.is_some_and(Found::shows_a_record))
+        figure
+    }
+
+    /// Was anything found where groups stand?
+    pub(super) fn has_found(&self) -> bool {
+        !self.found.is_empty()
+    }
+
+    /// Forgets what was found at other positions than these.
+    pub(super) fn forget_all_but(&mut self, used: impl Fn(i64) -> bool) {
+        self.found.retain(|&offset, _| used(offset));
     }
 
     /// Takes over the size of its log on a broker; only the leader's counts.

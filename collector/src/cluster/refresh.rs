@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use super::ask::{self, Commits, Description, Listed, ShareProgress, Trouble};
+use super::ask::{self, Answered, Description, Listed, ShareProgress, Trouble};
 use super::config::Config;
 use super::ends::read_ends;
 use super::pool::{Pool, in_flight};
@@ -253,7 +253,7 @@ async fn read_listings(
 /// A group's description and commits from its coordinator.
 struct Reading {
     descriptions: BTreeMap<String, Result<Description, Trouble>>,
-    commits: BTreeMap<String, Result<Commits, Trouble>>,
+    commits: BTreeMap<String, Result<Answered, Trouble>>,
     shares: BTreeMap<String, Result<ShareProgress, Trouble>>,
     at_ms: i64,
 }
@@ -292,7 +292,7 @@ async fn read_groups(
                     Err(trouble) => errors.add(trouble.reason(), 1),
                     Ok(_) => {}
                 }
-                state.apply_commits(&name, result, reading.at_ms);
+                state.apply_answer(&name, result, reading.at_ms);
             }
             for (name, result) in reading.shares {
                 match &result {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use super::activity::{Activity, Rules as ActivityRules, StuckPartition, TopicProgress};
+pub use super::places::Places;
 pub use super::sorted::{Named, Sorted};
 
 /// The kinds of consumer groups a broker tells apart.
@@ -226,7 +227,7 @@ impl TopicSnapshot {
 /// it is done with. Its lag is the broker's own count of the records beyond that are not done with
 /// (KIP-1226, Kafka 4.2), as of when the broker was asked; from older brokers the distance to the
 /// end, which is an upper bound, as records are done with in any order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GroupPartition {
     /// The committed offset (next to read); of a share group its start offset.
     pub committed: Option<i64>,
@@ -242,7 +243,7 @@ pub struct GroupPartition {
     pub stable_lag_records: Option<i64>,
     /// `start - committed` where positive: removed by retention before being read.
     pub lost_records: i64,
-    /// Age of the oldest unread record, in seconds; 0 only when caught up. Of a share group the
+    /// Age of the oldest unread record, in seconds to the millisecond; 0 only when caught up. Of a share group the
     /// oldest that is not done with.
     pub lag_seconds: Option<f64>,
     /// How wrong `lag_seconds` may be, in seconds, either way.
@@ -252,9 +253,6 @@ pub struct GroupPartition {
     /// A member is assigned to it.
     pub assigned: bool,
 }
-
-/// A group's places in a topic, by partition.
-pub type Places = Sorted<i32, GroupPartition>;
 
 /// One group.
 #[derive(Clone, Debug, PartialEq)]

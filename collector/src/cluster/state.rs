@@ -4,14 +4,15 @@
 //! group whose commits, or a partition whose ends, are from an earlier refresh keep the figures
 //! of then, as mixing the two ages would make up a lag that never was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use super::activity::Rules;
-use super::ask::{Commits, Description, Listed, Metadata, ShareProgress, Trouble, code};
+use super::ask::{Answered, Commits, Description, Listed, Metadata, ShareProgress, Trouble, code};
 use super::config::Config;
 use super::snapshot::{GroupSnapshot, GroupType, TopicSnapshot, Unread};
-use super::topic::{Ends, Topic};
+use super::topic::{Ends, Partition, Topic};
 use group::{Group, World};
 
 mod aside;
@@ -42,13 +43,19 @@ pub(crate) struct State {
     over_limit: BTreeSet<String>,
     /// Topics that groups name and that we may not describe.
     pub(crate) forbidden_topics: BTreeSet<String>,
+    /// Both, as they were when figures were made.
+    unseen: (BTreeSet<String>, BTreeSet<String>),
+    /// Of what brokers say; its key is our own, so that nobody can make two answers look alike.
+    hasher: RandomState,
+    /// Topics that groups name, one text for all of them.
+    names: HashSet<Arc<str>>,
 }
 
 impl State {
     /// A refresh begins: nothing is fresh.
     pub(crate) fn begin(&mut self) {
         for topic in self.topics.values_mut() {
-            topic.partitions.values_mut().for_each(|p| p.fresh = false);
+            topic.partitions.values_mut().for_each(Partition::begin);
         }
         self.groups.values_mut().for_each(|g| g.fresh = false);
     }
@@ -162,6 +169,7 @@ impl State {
                 group.state = description.state;
                 group.protocol = description.protocol;
                 group.members = Some(description.members);
+                group.changed |= group.assigned != description.assigned;
                 group.assigned = description.assigned;
                 group.assignment_known = description.assignment_known;
                 group.simple = description.simple;
@@ -175,16 +183,36 @@ impl State {
         }
     }
 
+    /// Takes over a group's commits as they come.
+    pub(crate) fn apply_answer(&mut self, name: &str, answer: Result<Answered, Trouble>, at_ms: i64) {
+        let told = match answer {
+            Ok(Answered::Told(told)) => told,
+            Ok(Answered::Read(commits)) => return self.apply_commits(name, Ok(commits), at_ms),
+            Err(trouble) => return self.apply_commits(name, Err(trouble), at_ms),
+        };
+        let Some(group) = self.groups.get_mut(name) else { return };
+        let digest = Some(self.hasher.hash_one(told.bytes()));
+        if group.digest == digest {
+            group.stand(at_ms);
+            return;
+        }
+        group.digest = digest;
+        // The walk along the answer's shape has made sure that it can be read.
+        let commits = told.read(&mut self.names).map_err(|_| Trouble::Code(code::UNKNOWN_SERVER_ERROR));
+        self.apply_commits(name, commits, at_ms);
+    }
+
     /// Takes over a group's commits.
     pub(crate) fn apply_commits(&mut self, name: &str, result: Result<Commits, Trouble>, at_ms: i64) {
         let Some(group) = self.groups.get_mut(name) else { return };
         match result {
             Ok(commits) => {
-                group.forbidden = false;
-                group.commits = commits;
+                if group.commits != commits {
+                    group.changed = true;
+                    group.commits = commits;
+                }
                 group.forget_former();
-                group.read_at_ms = at_ms;
-                group.fresh = true;
+                group.stand(at_ms);
             }
             Err(trouble) => group.forbidden |= trouble.is_forbidden(),
         }
@@ -194,6 +222,7 @@ impl State {
     pub(crate) fn apply_share(&mut self, name: &str, result: Result<ShareProgress, Trouble>, at_ms: i64) {
         let progress = result.map(|progress| {
             if let Some(group) = self.groups.get_mut(name) {
+                group.changed |= group.unset != progress.unset || group.lags != progress.lags;
                 (group.unset, group.lags) = (progress.unset, progress.lags);
             }
             progress.starts
@@ -227,12 +256,20 @@ impl State {
 
     /// All has been read: makes the figures of whatever is fresh.
     pub(crate) fn finish(&mut self, config: &Config) {
-        let Self { topics, groups, over_limit, forbidden_topics, .. } = self;
+        let Self { topics, groups, over_limit, forbidden_topics, unseen, .. } = self;
+        let now_unseen = (over_limit.clone(), forbidden_topics.clone());
+        let other_sight = std::mem::replace(unseen, now_unseen) != *unseen;
+        topics.values_mut().for_each(Topic::settle);
         let world = World { topics, over_limit, forbidden: forbidden_topics, config };
+        let mut moved = other_sight || topics.values().any(|topic| !topic.is_settled());
         for group in groups.values_mut() {
+            group.changed |= other_sight;
+            moved |= group.changed;
             if group.fresh {
                 group::renew(group, world);
+                group.changed = false;
             } else {
+                group.changed = true;
                 // A topic that went while the coordinator was away has gone all the same.
                 group.figures.retain(|name, _| world.topics.contains_key(&**name));
                 group.memory.retain(|name, _| group.figures.contains_key(name));
@@ -240,7 +277,16 @@ impl State {
                 group.progress = unread.collect();
             }
         }
-        // What lies at a position is remembered for as long as a group stands there.
+        if moved {
+            self.forget_found();
+            self.names.retain(|name| Arc::strong_count(name) > 1);
+        }
+        self.topics.values_mut().for_each(Topic::figured);
+    }
+
+    /// What lies at a position is remembered for as long as a group stands there.
+    fn forget_found(&mut self) {
+        let Self { topics, groups, .. } = self;
         let with_found = topics.iter().filter(|(_, topic)| topic.has_found());
         let with_found: BTreeSet<&str> = with_found.map(|(name, _)| name.as_str()).collect();
         let mut used: BTreeMap<&str, Vec<(i32, i64)>> = BTreeMap::new();
@@ -250,7 +296,7 @@ impl State {
             }
             let positions = places
                 .iter()
-                .filter_map(|(&index, figure)| Some((index, figure.committed?.max(figure.start?))));
+                .filter_map(|(index, figure)| Some((index, figure.committed?.max(figure.start?))));
             used.entry(name).or_default().extend(positions);
         }
         for (name, topic) in topics {
@@ -297,5 +343,7 @@ impl State {
     }
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,12 @@ pub(crate) struct Topic {
     pub(super) records_total: u64,
     /// Transactions were seen here: it may end in markers at any time.
     pub(super) transactional: bool,
+    /// Something is new that its partitions do not tell: some came or went, transactions were seen, records may be
+    /// read (no more).
+    touched: bool,
+    /// Nothing is new of it in this refresh.
+    settled: bool,
+    was_readable: bool,
     /// Metadata in a row without it.
     pub(super) missed: u32,
     pub(super) config: Option<TopicConfig>,
@@ -66,7 +72,9 @@ impl Topic {
             // Its partitions are not known just now: the last known ones stay.
             return recreated;
         }
+        let known = self.partitions.len();
         self.partitions.retain(|index, _| seen.partitions.contains_key(index));
+        self.touched |= recreated || known != self.partitions.len();
         for (index, place) in seen.partitions {
             let partition = self.partitions.get_or_insert_with(index, || {
                 *next_generation += 1;
@@ -84,7 +92,7 @@ impl Topic {
     pub(super) fn apply_ends(&mut self, index: i32, ends: Ends, next_generation: &mut u64) {
         let Some(partition) = self.partitions.get_mut(&index) else { return };
         if let Some(appended) = partition.apply_ends(ends, next_generation) {
-            self.transactional |= ends.stable < ends.high;
+            self.is_transactional(ends.stable < ends.high);
             self.records_total = self.records_total.saturating_add(appended);
         }
     }
@@ -99,9 +107,37 @@ impl Topic {
     /// Takes over what was found at a position.
     pub(super) fn apply_found(&mut self, index: i32, generation: u64, offset: i64, found: Found) {
         if let Some(partition) = self.partitions.get_mut(&index).filter(|p| p.generation == generation) {
-            self.transactional |= found.transactional;
-            partition.found.insert(offset, found);
+            partition.apply_found(offset, found);
+            self.is_transactional(found.transactional);
         }
+    }
+
+    fn is_transactional(&mut self, seen: bool) {
+        self.touched |= seen && !self.transactional;
+        self.transactional |= seen;
+    }
+
+    /// All has been read but for what goes aside.
+    pub(super) fn look_around(&mut self, now_ms: i64) {
+        let readable = self.readable(now_ms);
+        self.touched |= readable != self.was_readable;
+        self.was_readable = readable;
+        self.settle();
+    }
+
+    /// Finds out whether anything is new.
+    pub(super) fn settle(&mut self) {
+        self.settled = !self.touched && self.partitions.values().all(|p| p.settled_ms().is_some());
+    }
+
+    /// Nothing is new of it in this refresh: neither its partitions nor what is known of them.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// The figures have been made from it.
+    pub(super) fn figured(&mut self) {
+        self.touched = false;
     }
 
     /// Records of it may not be read.
@@ -121,14 +157,14 @@ impl Topic {
 
     /// Forgets what was found where no group stands any more; what is used ascends.
     pub(super) fn forget_all_but(&mut self, used: &[(i32, i64)]) {
-        for (&index, partition) in self.partitions.iter_mut().filter(|(_, p)| !p.found.is_empty()) {
-            partition.found.retain(|&offset, _| used.binary_search(&(index, offset)).is_ok());
+        for (&index, partition) in self.partitions.iter_mut().filter(|(_, p)| p.has_found()) {
+            partition.forget_all_but(|offset| used.binary_search(&(index, offset)).is_ok());
         }
     }
 
     /// Was anything found where groups stand?
     pub(super) fn has_found(&self) -> bool {
-        self.partitions.values().any(|partition| !partition.found.is_empty())
+        self.partitions.values().any(Partition::has_found)
     }
 
     pub(super) fn snapshot(&self, hangs_after_ms: i64) -> TopicSnapshot {

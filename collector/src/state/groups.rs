@@ -67,7 +67,7 @@ impl Groups {
                 let ahead: Vec<i32> = partitions
                     .iter()
                     .filter(|(_, p)| p.unknown == Some(Unknown::AheadOfEnd))
-                    .map(|(id, _)| *id)
+                    .map(|(id, _)| id)
                     .collect();
                 if !ahead.is_empty() {
                     found.insert(place.key(AHEAD_OF_END));
@@ -160,7 +160,7 @@ impl Place<'_> {
     fn ahead(&self, ahead: &[i32], partitions: &Places) -> Draft {
         let offsets: BTreeMap<String, serde_json::Value> = ahead
             .iter()
-            .filter_map(|id| Some((id, partitions.get(id)?)))
+            .filter_map(|id| Some((id, partitions.get(*id)?)))
             .map(|(id, p)| (id.to_string(), json!({"committed": p.committed, "end": p.end})))
             .collect();
         let evidence = BTreeMap::from([
@@ -188,7 +188,7 @@ impl Place<'_> {
         let since =
             |ms| DateTime::from_timestamp_millis(ms).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
         let where_it_stands = |stuck: &StuckPartition| {
-            let place = partitions.get(&stuck.partition);
+            let place = partitions.get(stuck.partition);
             let figures = json!({
                 "committed": place.and_then(|p| p.committed),
                 "end": place.and_then(|p| p.end),

@@ -56,7 +56,7 @@ fn table(
         for (topic, partitions) in group.topics.iter() {
             if by_partition {
                 for (partition, p) in partitions.iter() {
-                    lines.push(partition_line(name, group, &format!("{topic}[{partition}]"), p));
+                    lines.push(partition_line(name, group, &format!("{topic}[{partition}]"), &p));
                 }
             } else {
                 lines.push(topic_line(name, group, topic, partitions));
@@ -176,7 +176,7 @@ fn topic_line(name: &str, group: &GroupSnapshot, topic: &str, partitions: &Place
     if lost > 0 {
         lag = format!("{lag} ({lost} lost)");
     }
-    let sum = |of: fn(&GroupPartition) -> Option<i64>| {
+    let sum = |of: fn(GroupPartition) -> Option<i64>| {
         partitions
             .values()
             .map(of)
@@ -287,7 +287,7 @@ mod tests {
         };
         let partitions = Places::from([(0, partition(Some(7), 0, None)), (1, partition(Some(0), 0, None))]);
         assert_eq!(topic_line("g", &group, "t", &partitions).cells[6], "<= 7");
-        assert_eq!(partition_line("g", &group, "t[1]", &partitions[&1]).cells[6], "0");
+        assert_eq!(partition_line("g", &group, "t[1]", &partitions.at(1)).cells[6], "0");
         group.lag_is_bound = false;
         assert_eq!(topic_line("g", &group, "t", &partitions).cells[6], "7");
     }

@@ -97,7 +97,7 @@ async fn partitions_never_committed_and_not_assigned() -> Result<()> {
     let right = Right { committed: Some(4), log: (0, 10, 10), lag: Some((6, 6)), age, ..RIGHT };
     scene.right(&snapshot, 1, right)?;
     let partitions = &group(&snapshot, &scene.group)?.topics[scene.topic.as_str()];
-    assert_eq!(partitions.keys().collect::<Vec<_>>(), [&1]);
+    assert_eq!(partitions.keys().collect::<Vec<_>>(), [1]);
     assert_eq!(GroupSnapshot::topic_lag_records(partitions), Some(6));
     Ok(())
 }

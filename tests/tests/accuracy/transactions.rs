@@ -246,7 +246,7 @@ async fn offsets_committed_in_a_transaction() -> Result<()> {
     lab::eventually("the commit holds", TIMEOUT, async || {
         let snapshot = scene.look().await?;
         ensure!(
-            group(&snapshot, &scene.group)?.topics[scene.topic.as_str()][&0].committed == Some(20),
+            group(&snapshot, &scene.group)?.topics[scene.topic.as_str()].at(0).committed == Some(20),
             "not yet"
         );
         scene.right(&snapshot, 0, after)

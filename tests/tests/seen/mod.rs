@@ -10,13 +10,13 @@ pub(crate) fn group<'a>(snapshot: &'a ClusterSnapshot, name: &str) -> Result<&'a
 }
 
 /// Its place in a partition.
-pub(crate) fn place<'a>(
-    snapshot: &'a ClusterSnapshot,
+pub(crate) fn place(
+    snapshot: &ClusterSnapshot,
     name: &str,
     topic: &str,
     partition: i32,
-) -> Result<&'a GroupPartition> {
+) -> Result<GroupPartition> {
     let group = group(snapshot, name)?;
-    let found = group.topics.get(topic).and_then(|p| p.get(&partition));
+    let found = group.topics.get(topic).and_then(|p| p.get(partition));
     found.with_context(|| format!("{name} has no {topic}-{partition}: {group:?}"))
 }

@@ -55,7 +55,7 @@ impl Play {
             topic_id: Some(1),
         };
         let record_there = self.record_there;
-        let seen = (0..).zip(figures).map(|(partition, figure)| Seen {
+        let seen = (0..).zip(figures).map(|(partition, &figure)| Seen {
             partition,
             figure,
             fresh: true,

@@ -13,7 +13,7 @@ use super::{Trouble, checked, text};
 use crate::cluster::refresh::GROUPS_PER_REQUEST;
 use crate::cluster::snapshot::{GroupType, Named, Sorted};
 use crate::cluster::wire::{
-    Committed, Connection, DescribeShareGroupOffsetsRequest, OffsetFetchAllRequest, ShareGroupOffsets,
+    Committed, Connection, DescribeShareGroupOffsetsRequest, OffsetFetchAllRequest, ShareGroupOffsets, Told,
     WireError, commit,
 };
 
@@ -98,13 +98,22 @@ pub(crate) fn lists_groups(connection: &Connection) -> bool {
     connection.version::<ListGroupsRequest>().is_ok()
 }
 
+/// A group's commits as they come.
+#[derive(Clone, Debug)]
+pub(crate) enum Answered {
+    /// As they stand in the answer.
+    Told(Told),
+    /// From a broker that answers for one group at a time.
+    Read(Commits),
+}
+
 /// The commits of many groups, by as many requests as the broker's version needs: of all topics,
 /// or of the given ones.
 pub(crate) async fn commits(
     connection: &Connection,
     groups: &[String],
     topics: Option<&BTreeMap<String, Vec<i32>>>,
-) -> BTreeMap<String, Result<Commits, Trouble>> {
+) -> BTreeMap<String, Result<Answered, Trouble>> {
     let failed =
         |error: WireError| groups.iter().map(|g| (g.clone(), Err(Trouble::from(error.clone())))).collect();
     match connection.version::<OffsetFetchRequest>() {
@@ -115,7 +124,8 @@ pub(crate) async fn commits(
         Ok(_) => {
             let mut all = BTreeMap::new();
             for group in groups {
-                all.insert(group.clone(), commits_of_one(connection, group, topics).await);
+                let commits = commits_of_one(connection, group, topics).await;
+                all.insert(group.clone(), commits.map(Answered::Read));
             }
             all
         }
@@ -126,9 +136,10 @@ pub(crate) async fn commits(
 async fn commits_of_many(
     connection: &Connection,
     groups: &[String],
-) -> Result<BTreeMap<String, Result<Commits, Trouble>>, WireError> {
+) -> Result<BTreeMap<String, Result<Answered, Trouble>>, WireError> {
     let answer = connection.call(&OffsetFetchAllRequest { group_ids: groups }).await?;
-    Ok(answer.into_iter().map(|(group, commits)| (group, commits.map_err(Trouble::Code))).collect())
+    let answered = |told: Result<Told, i16>| told.map(Answered::Told).map_err(Trouble::Code);
+    Ok(answer.into_iter().map(|(group, told)| (group, answered(told))).collect())
 }
 
 async fn commits_of_one(

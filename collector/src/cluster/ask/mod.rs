@@ -14,7 +14,8 @@ use kafka_protocol::protocol::StrBytes;
 pub(crate) use configs::{TopicConfig, topic_configs};
 pub(crate) use describe::{Description, describe};
 pub(crate) use groups::{
-    Commits, Listed, ShareProgress, commits, find_coordinators, list_groups, lists_groups, share_progress,
+    Answered, Commits, Listed, ShareProgress, commits, find_coordinators, list_groups, lists_groups,
+    share_progress,
 };
 pub(crate) use log_dirs::{Sizes, log_sizes};
 #[cfg(test)]
@@ -28,6 +29,7 @@ use super::wire::WireError;
 
 /// Kafka's error codes that the watcher acts upon.
 pub(crate) mod code {
+    pub(crate) const UNKNOWN_SERVER_ERROR: i16 = -1;
     pub(crate) const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
     pub(crate) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
     pub(crate) const NOT_COORDINATOR: i16 = 16;

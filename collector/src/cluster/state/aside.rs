@@ -16,29 +16,42 @@ impl State {
     /// The positions worth a look: where only markers may be left, where the history of ends does
     /// not say how old the waiting record is, and where a reader that stands still may have no
     /// record before it.
-    pub(crate) fn probes(&self, now_ms: i64) -> Vec<Probe> {
+    ///
+    /// Of these brokers only, and at most so many: the others wait for the next refresh.
+    pub(crate) fn probes(&mut self, now_ms: i64, leaders: &BTreeSet<i32>, max: usize) -> Vec<Probe> {
         let mut probes = BTreeMap::new();
-        for group in self.groups.values().filter(|g| g.fresh) {
+        self.topics.values_mut().for_each(|topic| topic.look_around(now_ms));
+        for group in self.groups.values_mut().filter(|g| g.fresh) {
+            // A place that has just come to rest is looked at once more.
+            let was_probing = std::mem::replace(&mut group.probing, group.changed);
             for (name, commits) in group.commits.iter() {
                 let Some(topic) = self.topics.get(&**name) else { continue };
+                let may_be_worth_it = group.changed || was_probing || !topic.is_settled();
                 let readable = topic.readable(now_ms);
                 let figures = group.figures.get(name);
-                for (&index, commit) in commits.iter() {
+                for (&index, commit) in commits.iter().filter(|_| may_be_worth_it) {
                     let (Ok(committed), Some(partition)) = (commit, topic.partitions.get(&index)) else {
                         continue;
                     };
                     if group.is_former(name, index) {
                         continue;
                     }
-                    let before = figures.and_then(|p| p.get(&index));
+                    let before = figures.and_then(|p| p.get(index));
                     let rests = before.is_none_or(|f| f.committed == Some(*committed));
                     let may_be_marker = rests || topic.transactional;
                     if let Some(probe) =
                         partition.probe(*committed, may_be_marker, readable, (&**name, index))
                     {
+                        group.probing = true;
+                        if !leaders.contains(&probe.leader) {
+                            continue;
+                        }
                         let at: &mut Probe =
                             probes.entry((name, index, probe.offset)).or_insert_with(|| probe.clone());
                         at.for_time |= probe.for_time;
+                        if probes.len() > max {
+                            probes.pop_last();
+                        }
                     }
                 }
                 let Some(memory) = group.memory.get(name).filter(|_| readable) else { continue };
@@ -48,8 +61,12 @@ impl State {
                     else {
                         continue;
                     };
-                    if let Some(probe) = partition.look_at(*committed, (&**name, index)) {
+                    let probe = partition.look_at(*committed, (&**name, index));
+                    if let Some(probe) = probe.filter(|p| leaders.contains(&p.leader)) {
                         probes.entry((name, index, probe.offset)).or_insert(probe);
+                        if probes.len() > max {
+                            probes.pop_last();
+                        }
                     }
                 }
             }

@@ -30,6 +30,8 @@ pub(crate) struct Group {
     /// The broker knows no way to describe it.
     pub(super) undescribable: bool,
     pub(super) commits: Commits,
+    /// Of the answer that they were read from.
+    pub(super) digest: Option<u64>,
     /// Of these commits, those that were made in a former topic of the same name.
     former: Named<Sorted<i32, i64>>,
     /// Of a share group: where it has no start offset yet, and the broker's own lags.
@@ -39,6 +41,10 @@ pub(crate) struct Group {
     pub(super) read_at_ms: i64,
     /// The commits were read in this refresh.
     pub(super) fresh: bool,
+    /// Something is new since its figures were made, or they were not made in the refresh before.
+    pub(super) changed: bool,
+    /// Some of its places were worth a look.
+    pub(super) probing: bool,
     /// Listings in a row without it.
     pub(super) missed: u32,
     /// We may not read it.
@@ -61,11 +67,14 @@ impl Group {
             simple: false,
             undescribable: false,
             commits: Commits::default(),
+            digest: None,
             former: Named::default(),
             unset: Named::default(),
             lags: Named::default(),
             read_at_ms: 0,
             fresh: false,
+            changed: true,
+            probing: false,
             missed: 0,
             forbidden: false,
             figures: Named::default(),
@@ -83,6 +92,13 @@ impl Group {
             memory.values_mut().for_each(|memory| memory.forget_places());
         }
         *self = Self { memory, ..Self::new(group_type) };
+    }
+
+    /// Its commits, as they are, were read at this time.
+    pub(super) fn stand(&mut self, at_ms: i64) {
+        self.forbidden = false;
+        self.read_at_ms = at_ms;
+        self.fresh = true;
     }
 
     /// What is different of a share group's figure.
@@ -103,8 +119,8 @@ impl Group {
 
     /// Is some of its lag an upper bound, for want of the broker's own count?
     pub(super) fn lag_is_bound(&self) -> bool {
-        let is_bound = |topic: &str, partition: &i32, figure: &GroupPartition| {
-            let counted = self.lags.get(topic).is_some_and(|p| p.contains_key(partition));
+        let is_bound = |topic: &str, partition: i32, figure: GroupPartition| {
+            let counted = self.lags.get(topic).is_some_and(|p| p.contains_key(&partition));
             !counted && figure.lag_records.is_some_and(|n| n > 0)
         };
         let mut topics = self.figures.iter();
@@ -114,6 +130,7 @@ impl Group {
 
     /// Another topic has this name now: what the group has committed was meant for the former.
     pub(super) fn leave_former(&mut self, topic: &str) {
+        self.changed = true;
         self.figures.retain(|name, _| **name != *topic);
         if let Some(commits) = self.commits.get(topic) {
             let known = commits.iter().filter_map(|(&index, commit)| Some((index, (*commit).ok()?)));
@@ -166,36 +183,39 @@ pub(super) struct World<'a> {
     pub(super) config: &'a Config,
 }
 
-/// What a figure is made of, and what of it the memory of a group wants to know.
-#[derive(Clone, Copy, Debug, Default)]
-struct Basis {
-    /// Its ends were read in this refresh.
-    fresh: bool,
-    /// A record was seen that lies at the group's place or after.
-    looked_at: bool,
-}
-
 /// Makes the figures of a group that is fresh, and lets its memory look at them.
 pub(super) fn renew(group: &mut Group, world: World<'_>) {
     let before = std::mem::take(&mut group.figures);
     group.progress.clear();
     let mut figures = Figures::default();
-    let mut bases = Vec::new();
-    for name in group.topic_names() {
+    // Most groups stand where they stood.
+    let names = if group.changed { group.topic_names() } else { before.keys().cloned().collect() };
+    for name in names {
         let topic = world.topics.get(&*name);
         if world.over_limit.contains(&*name) || (topic.is_none() && !world.config.topics.matches(&name)) {
             continue;
         }
-        let places = group.figures_of(&name, topic, before.get(&name), world, &mut bases);
+        let stood = if group.changed { None } else { stood(before.get(&name), topic) };
+        let places =
+            stood.unwrap_or_else(|| Arc::new(group.figures_of(&name, topic, before.get(&name), world)));
         if places.is_empty() {
             continue;
         }
-        let progress = group.look(&name, topic, &places, &bases, world.config);
+        let progress = group.look(&name, topic, &places, world.config);
         group.progress.insert(Arc::clone(&name), Arc::new(progress));
-        figures.insert(name, Arc::new(places));
+        figures.insert(name, places);
     }
     group.memory.retain(|name, _| figures.contains_key(name));
     group.figures = figures;
+}
+
+/// The figures of a group that has not changed in a topic that has not either: those of before, grown older.
+fn stood(before: Option<&Arc<Places>>, topic: Option<&Topic>) -> Option<Arc<Places>> {
+    let (before, topic) = (before?, topic.filter(|topic| topic.is_settled())?);
+    if !before.ages() {
+        return Some(Arc::clone(before));
+    }
+    before.aged(|index| topic.partitions.get(&index)?.settled_ms()).map(Arc::new)
 }
 
 /// A commit, if there is one, and whether a member is assigned.
@@ -232,38 +252,31 @@ impl Group {
         topic: Option<&Topic>,
         before: Option<&Arc<Places>>,
         world: World<'_>,
-        bases: &mut Vec<Basis>,
     ) -> Places {
-        bases.clear();
         let former = self.former.get(name);
         let figures = self.standpoints(name).into_iter().map(|(index, (commit, assigned))| {
             let partition = topic.and_then(|t| t.partitions.get(&index));
             let fresh = partition.is_some_and(|p| p.fresh);
-            let mut looked_at = false;
             let mut figure = match partition {
                 Some(partition) if former.is_some_and(|f| f.contains_key(&index)) => {
-                    let (figure, _) = partition.figure(commit, assigned);
+                    let figure = partition.figure(commit, assigned);
                     // Beyond the new end it is worse than unknown.
                     GroupPartition {
                         unknown: figure.unknown.or(Some(Unknown::Recreated)),
                         ..without_lag(figure)
                     }
                 }
-                Some(partition) if !partition.fresh => match before.and_then(|b| b.get(&index)) {
+                Some(partition) if !partition.fresh => match before.and_then(|b| b.get(index)) {
                     // The ends are of an earlier refresh than the commit: the figures stay those of then.
-                    Some(before) => GroupPartition { assigned, ..before.clone() },
+                    Some(before) => GroupPartition { assigned, ..before },
                     None => {
-                        let (figure, _) = partition.figure(commit, assigned);
+                        let figure = partition.figure(commit, assigned);
                         GroupPartition { unknown: Some(Unknown::Unreadable), ..without_lag(figure) }
                     }
                 },
-                Some(partition) => {
-                    let (figure, looked) = partition.figure(commit, assigned);
-                    looked_at = looked;
-                    figure
-                }
+                Some(partition) => partition.figure(commit, assigned),
                 None => {
-                    let (nowhere, _) = Partition::default().figure(commit, assigned);
+                    let nowhere = Partition::default().figure(commit, assigned);
                     let gone = !world.forbidden.contains(name);
                     let why = if gone { Unknown::TopicGone } else { Unknown::Unreadable };
                     GroupPartition { unknown: Some(why), ..nowhere }
@@ -272,7 +285,6 @@ impl Group {
             if self.group_type == GroupType::Share && (fresh || partition.is_none()) {
                 self.share(name, index, &mut figure);
             }
-            bases.push(Basis { fresh, looked_at });
             (index, figure)
         });
         figures.collect()
@@ -284,7 +296,6 @@ impl Group {
         name: &Arc<str>,
         topic: Option<&Topic>,
         places: &Places,
-        bases: &[Basis],
         config: &Config,
     ) -> TopicProgress {
         let credit = config.interval.saturating_mul(CREDIT_INTERVALS).as_millis();
@@ -295,11 +306,15 @@ impl Group {
             topic_id: topic.and_then(|t| t.id),
         };
         let certain = topic.is_some_and(|t| !t.transactional);
-        let seen = places.iter().zip(bases).map(|((&partition, figure), basis)| Seen {
-            partition,
-            figure,
-            fresh: basis.fresh,
-            record_there: basis.looked_at && certain,
+        let seen = places.iter().map(|(index, figure)| {
+            let partition = topic.and_then(|t| t.partitions.get(&index)).filter(|p| p.fresh);
+            let looked_at = || partition.zip(figure.committed).is_some_and(|(p, c)| p.shows_a_record(c));
+            Seen {
+                partition: index,
+                figure,
+                fresh: partition.is_some(),
+                record_there: certain && looked_at(),
+            }
         });
         self.memory.get_or_insert_with(Arc::clone(name), Box::default).look(&now, &config.activity, seen)
     }

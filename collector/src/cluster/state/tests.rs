@@ -46,7 +46,7 @@ pub(super) fn seen(config: &Config) -> State {
 }
 
 fn lag(state: &State) -> Option<i64> {
-    state.groups_snapshot()["g"].topics["t"][&0].lag_records
+    state.groups_snapshot()["g"].topics["t"].at(0).lag_records
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn what_was_not_read_stays_as_it_was_with_its_age() {
     state.apply_commits("g", commits("t", &[(0, 600)]), 3000);
     state.finish(&config);
     let group = &state.groups_snapshot()["g"];
-    assert_eq!((lag(&state), group.topics["t"][&0].unknown), (Some(60), None));
+    assert_eq!((lag(&state), group.topics["t"].at(0).unknown), (Some(60), None));
     assert_eq!(state.topics_snapshot()["t"].partitions[&0].read_at_ms, 2000);
     assert_eq!(state.topics_snapshot()["t"].records_per_second, None, "not 0");
     // All is back.
@@ -118,14 +118,14 @@ fn ends_that_were_never_read_make_no_lag() {
     state.apply_commits("g", commits("gone", &[(0, 1)]), 1000);
     state.finish(&config);
     let figures = state.groups_snapshot()["g"].topics.clone();
-    assert_eq!(figures["gone"][&0].unknown, Some(Unknown::TopicGone));
-    assert_eq!(figures["gone"][&0].committed, Some(1));
+    assert_eq!(figures["gone"].at(0).unknown, Some(Unknown::TopicGone));
+    assert_eq!(figures["gone"].at(0).committed, Some(1));
     state.apply_commits("g", commits("t", &[(0, 40), (9, 1)]), 1000);
     state.finish(&config);
     let figures = state.groups_snapshot()["g"].topics.clone();
-    assert_eq!(figures["t"][&0].unknown, Some(Unknown::Unreadable));
-    assert_eq!((figures["t"][&0].committed, figures["t"][&0].lag_records), (Some(40), None));
-    assert_eq!(figures["t"][&9].unknown, Some(Unknown::TopicGone));
+    assert_eq!(figures["t"].at(0).unknown, Some(Unknown::Unreadable));
+    assert_eq!((figures["t"].at(0).committed, figures["t"].at(0).lag_records), (Some(40), None));
+    assert_eq!(figures["t"].at(9).unknown, Some(Unknown::TopicGone));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_group_that_may_not_be_read_has_no_figures() {
     let mixed = [("t".to_owned(), [(0, Err(code::TOPIC_AUTHORIZATION_FAILED))].into())].into();
     state.apply_commits("secret", Ok(mixed), 2000);
     state.finish(&config);
-    let figure = &state.groups_snapshot()["secret"].topics["t"][&0];
+    let figure = state.groups_snapshot()["secret"].topics["t"].at(0);
     assert_eq!((figure.unknown, figure.lag_records), (Some(Unknown::Unreadable), None));
 }
 
@@ -227,30 +227,37 @@ fn a_name_that_passes_to_another_kind_of_group_starts_anew() {
 fn a_look_is_taken_only_where_it_tells_something() {
     let config = Config::default();
     let mut state = seen(&config);
-    let places =
-        |state: &State| state.probes(2000).into_iter().map(|p| (p.offset, p.for_time)).collect::<Vec<_>>();
-    assert_eq!(places(&state), [(40, true)], "its age is not known");
-    let probe = |state: &State| -> Probe { state.probes(2000).remove(0) };
+    let places = |state: &mut State| {
+        state
+            .probes(2000, &BTreeSet::from([1]), 100)
+            .into_iter()
+            .map(|p| (p.offset, p.for_time))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(places(&mut state), [(40, true)], "its age is not known");
+    let probe = |state: &mut State| -> Probe { state.probes(2000, &BTreeSet::from([1]), 100).remove(0) };
     let old = super::super::lag::When { at_ms: 400, error_ms: 0 };
-    state.apply_found(&probe(&state), Found { record: Some(Some(old)), ..Found::default() });
-    assert_eq!(places(&state), [], "it is known now");
+    let at = probe(&mut state);
+    state.apply_found(&at, Found { record: Some(Some(old)), ..Found::default() });
+    assert_eq!(places(&mut state), [], "it is known now");
     state.finish(&config);
-    assert_eq!(state.groups_snapshot()["g"].topics["t"][&0].lag_seconds, Some(0.6));
+    assert_eq!(state.groups_snapshot()["g"].topics["t"].at(0).lag_seconds, Some(0.6));
 
     // At 95 of 100 a marker could be all that is left, if the reader rests there.
     state.begin();
     state.apply_commits("g", commits("t", &[(0, 95)]), 2000);
     state.apply_ends("t", 0, ends(0, 100, 2000));
-    assert_eq!(places(&state), [(95, true)]);
+    assert_eq!(places(&mut state), [(95, true)]);
     let marker = Found { empty_until: Some(100), transactional: true, ..Found::default() };
-    state.apply_found(&probe(&state), marker);
+    let at = probe(&mut state);
+    state.apply_found(&at, marker);
     state.finish(&config);
     assert_eq!(lag(&state), Some(0));
-    assert_eq!(places(&state), []);
+    assert_eq!(places(&mut state), []);
     state.begin();
     state.apply_commits("g", commits("t", &[(0, 95)]), 3000);
     state.apply_ends("t", 0, ends(0, 103, 3000));
-    assert_eq!(places(&state), [(95, true)], "there is more behind the marker");
+    assert_eq!(places(&mut state), [(95, true)], "there is more behind the marker");
     state.finish(&config);
     assert_eq!(lag(&state), Some(8));
 }
@@ -265,10 +272,10 @@ fn a_commit_of_a_former_topic_is_no_lag_until_the_group_commits_anew() {
     state.apply_commits("g", commits("t", &[(0, 40)]), 2000);
     state.apply_ends("t", 0, ends(0, 90, 2000));
     state.finish(&config);
-    let figure = |state: &State| state.groups_snapshot()["g"].topics["t"][&0].clone();
+    let figure = |state: &State| state.groups_snapshot()["g"].topics["t"].at(0);
     assert_eq!((figure(&state).lag_records, figure(&state).unknown), (None, Some(Unknown::Recreated)));
     assert_eq!((figure(&state).committed, figure(&state).lag_seconds), (Some(40), None));
-    assert!(state.probes(2000).is_empty(), "nothing is to be learnt there");
+    assert!(state.probes(2000, &BTreeSet::from([1]), 100).is_empty(), "nothing is to be learnt there");
     state.begin();
     state.apply_commits("g", commits("t", &[(0, 40)]), 2500);
     state.apply_ends("t", 0, ends(0, 20, 2500));
@@ -303,7 +310,7 @@ fn a_topic_that_was_deleted_and_comes_again_counts_on() {
     state.finish(&config);
     assert_eq!(state.topics_snapshot()["t"].records_total, 35, "30 before, 5 since");
     let unknown = |state: &State| {
-        let figure = &state.groups_snapshot()["g"].topics["t"][&0];
+        let figure = state.groups_snapshot()["g"].topics["t"].at(0);
         (figure.lag_records, figure.unknown)
     };
     assert_eq!(unknown(&state), (None, Some(Unknown::AheadOfEnd)), "it would skip what is written now");
@@ -430,12 +437,12 @@ fn a_transaction_that_hangs_is_asked_about_and_told() {
 fn where_records_may_not_be_read_only_times_are_looked_for() {
     let config = Config::default();
     let mut state = seen(&config);
-    assert!(state.probes(1000)[0].readable);
+    assert!(state.probes(1000, &BTreeSet::from([1]), 100)[0].readable);
     state.apply_access(&BTreeSet::new(), &["t".to_owned()].into(), 1000);
     assert!(state.topics_snapshot()["t"].tail_unknown);
-    let probe = state.probes(1000).remove(0);
+    let probe = state.probes(1000, &BTreeSet::from([1]), 100).remove(0);
     assert_eq!((probe.readable, probe.for_time), (false, true));
-    assert!(state.probes(700_000)[0].readable, "rights may be granted later");
+    assert!(state.probes(700_000, &BTreeSet::from([1]), 100)[0].readable, "rights may be granted later");
     // A found place of a log that is not there any more is left aside.
     state.apply_metadata(metadata(&[("t", 8, 1)]), &config);
     state.apply_ends("t", 0, ends(0, 100, 2000));

@@ -117,7 +117,10 @@ impl Ask for StreamsGroupDescribeRequest {
             let subtopologies = subtopologies.unwrap_or_default();
             Ok(StreamsGroup { error_code, group_id, state, subtopologies, members })
         })?;
-        read.tagged_fields().map(|()| groups)
+        read.tagged_fields()?;
+        let left = read.left();
+        body.advance(body.len() - left);
+        Ok(groups)
     }
 }
 
@@ -183,7 +186,10 @@ impl Ask for DescribeShareGroupOffsetsRequest {
             read.tagged_fields()?;
             Ok(ShareGroupOffsets { group_id, error_code, topics })
         })?;
-        read.tagged_fields().map(|()| groups)
+        read.tagged_fields()?;
+        let left = read.left();
+        body.advance(body.len() - left);
+        Ok(groups)
     }
 }
 
@@ -214,6 +220,11 @@ pub(super) struct Read<'a>(&'a [u8]);
 impl<'a> Read<'a> {
     pub(super) fn new(body: &'a [u8]) -> Self {
         Self(body)
+    }
+
+    /// How many bytes have not been read.
+    pub(super) fn left(&self) -> usize {
+        self.0.len()
     }
 
     fn i8(&mut self) -> Result<i8, String> {
@@ -272,7 +283,10 @@ impl<'a> Read<'a> {
     }
 
     /// Null is as good as empty here.
-    pub(super) fn each<T>(&mut self, mut one: impl FnMut(&mut Self) -> Result<T, String>) -> Result<Vec<T>, String> {
+    pub(super) fn each<T>(
+        &mut self,
+        mut one: impl FnMut(&mut Self) -> Result<T, String>,
+    ) -> Result<Vec<T>, String> {
         let len = self.varint()?;
         (1..len).map(|_| one(self)).collect()
     }

@@ -70,7 +70,7 @@ impl<'a> Groups<'a> {
             let samples = self.shown_topics().flat_map(|(labels, partitions)| {
                 let GroupTopic { cluster, group, topic } = labels;
                 let folded = self.plan.group_topics_folded.contains(&(group.to_owned(), topic.to_owned()));
-                let figures = partitions.iter().map(|(id, p)| (*id, figure(p)));
+                let figures = partitions.iter().map(|(id, p)| (id, figure(&p)));
                 per_partition(figures, folded)
                     .map(move |(partition, n)| (GroupPartition { cluster, group, topic, partition }, n))
             });

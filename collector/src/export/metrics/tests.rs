@@ -212,7 +212,7 @@ fn folded_partitions_that_are_all_unknown_have_no_sum() {
     let mut cluster = fixture::cluster();
     let billing = cluster.groups.get_mut("billing").expect("billing");
     let payments = billing.topics.get_mut("payments").expect("payments");
-    let unreadable = payments.keys().map(|&partition| (partition, fixture::unknown(Unknown::Unreadable)));
+    let unreadable = payments.keys().map(|partition| (partition, fixture::unknown(Unknown::Unreadable)));
     *payments = Arc::new(unreadable.collect());
     let page = text(source(View::default(), cluster, 80), Format::OpenMetrics);
     assert!(!page.lines().any(|l| l.starts_with("tapline_group_lag_records") && l.contains("billing")));

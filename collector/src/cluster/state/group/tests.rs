@@ -43,7 +43,7 @@ fn shared(progress: ShareProgress) -> GroupSnapshot {
 #[test]
 fn the_lag_of_a_share_group_is_the_brokers_own_where_it_counts() {
     let group = shared(shares(&[(0, 40), (1, 40), (2, 5)], &[3], &[(0, 25), (1, 0), (2, 95)]));
-    let of = |partition: i32| &group.topics["t"][&partition];
+    let of = |partition: i32| group.topics["t"].at(partition);
     assert_eq!(
         (of(0).committed, of(0).lag_records, of(0).stable_lag_records),
         (Some(40), Some(25), Some(25))
@@ -59,9 +59,13 @@ fn the_lag_of_a_share_group_is_the_brokers_own_where_it_counts() {
 #[test]
 fn without_the_brokers_count_a_share_groups_lag_is_an_upper_bound() {
     let group = shared(shares(&[(0, 40), (1, 100)], &[], &[]));
-    assert_eq!(group.topics["t"][&0].lag_records, Some(60));
-    assert_eq!(group.topics["t"][&1].lag_records, Some(0));
-    assert_eq!(group.topics["t"][&2].unknown, Some(Unknown::Uninitialized), "assigned, and nothing is known");
+    assert_eq!(group.topics["t"].at(0).lag_records, Some(60));
+    assert_eq!(group.topics["t"].at(1).lag_records, Some(0));
+    assert_eq!(
+        group.topics["t"].at(2).unknown,
+        Some(Unknown::Uninitialized),
+        "assigned, and nothing is known"
+    );
     assert!(group.lag_is_bound);
     assert!(!shared(shares(&[(1, 100)], &[], &[])).lag_is_bound, "0 is exact");
 }
@@ -79,7 +83,7 @@ fn a_task_without_a_partition_is_no_assignment() {
     state.finish(&config);
     let group = &state.groups_snapshot()["g"];
     assert_eq!(group.topics["wide"].len(), 3);
-    assert_eq!(group.topics["narrow"].keys().collect::<Vec<_>>(), [&0]);
+    assert_eq!(group.topics["narrow"].keys().collect::<Vec<_>>(), [0]);
 }
 
 #[test]

@@ -187,7 +187,7 @@ impl<'a> Page<'a> {
     ) -> fmt::Result {
         let samples = self.group_topics().flat_map(|GroupTopic { group, topic, partitions, .. }| {
             let is_folded = self.plan.group_topics_folded.contains(&(group.to_owned(), topic.to_owned()));
-            let figures = partitions.iter().map(|(id, p)| (*id, figure(p)));
+            let figures = partitions.iter().map(|(id, p)| (id, figure(&p)));
             let known = known(figures, is_folded.then(|| series.fold()));
             let labels = &labels;
             known.into_iter().map(move |(partition, n)| (labels(group, topic, partition), n))
