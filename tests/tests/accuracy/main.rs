@@ -208,7 +208,7 @@ impl Right {
         ensure!(seen.assigned == self.assigned, "assigned is {}; {what}", self.assigned);
         let read = snapshot.topics.get(topic).and_then(|t| t.partitions.get(&partition));
         let read_at_ms = read.with_context(|| format!("{topic}-{partition} is unknown"))?.read_at_ms;
-        self.age.of(seen, read_at_ms).context(what)
+        self.age.of(&seen, read_at_ms).context(what)
     }
 }
 

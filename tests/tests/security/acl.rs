@@ -95,7 +95,7 @@ async fn look(kafka: &Kafka, user: &str) -> Result<ClusterSnapshot> {
 
 /// The lag of a group in a topic by partition 0, or why there is none; `None` when the topic is not shown.
 fn place(snapshot: &ClusterSnapshot, group: &str, topic: &str) -> Option<(Option<i64>, Option<Unknown>)> {
-    let partition = snapshot.groups.get(group)?.topics.get(topic)?.get(&0)?;
+    let partition = snapshot.groups.get(group)?.topics.get(topic)?.get(0)?;
     Some((partition.lag_records, partition.unknown))
 }
 
@@ -141,7 +141,7 @@ async fn the_documented_rights_suffice_and_each_is_missed() -> Result<()> {
         }
         assert_eq!(place(&snapshot, &members, &hidden), Some((Some(1), None)), "{user}");
         assert_eq!((snapshot.stats.groups_unreadable, snapshot.stats.topics_unreadable), (0, 0), "{user}");
-        let age = snapshot.groups[&readers].topics[open.as_str()][&0].lag_seconds;
+        let age = snapshot.groups[&readers].topics[open.as_str()].at(0).lag_seconds;
         // With READ the record itself says how old it is.
         ensure!(user != "exact" || age.is_some_and(|age| age > 0.0), "{user}: {age:?}");
     }
