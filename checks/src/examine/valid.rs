@@ -52,6 +52,7 @@ impl Valid {
             && (a.values.is_none() || self.is_listed(data))
             && a.pattern.as_ref().is_none_or(|p| text(data).is_some_and(|s| p.is_match(s)))
             && self.has_length(data)
+            && a.format.is_none_or(|format| text(data).is_some_and(|s| format.matches(s)))
     }
 
     fn is_listed(&self, data: Data<'_>) -> bool {

@@ -144,6 +144,7 @@ fn arguments(hash: &mut Fnv, valid: &ValidValues) {
     hash.option(valid.min_length, Fnv::number);
     hash.option(valid.max_length, Fnv::number);
     hash.option(valid.value_type, |hash, value_type| hash.text(value_type.as_str()));
+    hash.option(valid.format, |hash, format| hash.text(format.as_str()));
 }
 
 fn slo(hash: &mut Fnv, slo: &Slo) {

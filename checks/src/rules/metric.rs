@@ -82,6 +82,8 @@ pub struct ValidValues {
     pub max_length: Option<u64>,
     /// The type a value must have.
     pub value_type: Option<ValueType>,
+    /// The form a text must have.
+    pub format: Option<crate::format::Format>,
 }
 
 impl PartialEq for ValidValues {
@@ -94,6 +96,7 @@ impl PartialEq for ValidValues {
             && self.min_length == o.min_length
             && self.max_length == o.max_length
             && self.value_type == o.value_type
+            && self.format == o.format
     }
 }
 

@@ -192,7 +192,7 @@ fn of_metric(shape: &MetricShape) -> Value {
 fn arguments_schema() -> Value {
     let mut arguments = section("arguments", &arguments::KEYS);
     let numbers = ["min", "max"];
-    let texts = ["pattern", "minLength", "maxLength"];
+    let texts = ["pattern", "minLength", "maxLength", "format"];
     let any = |keys: &[&str]| -> Value {
         json!({ "anyOf": keys.iter().map(|key| json!({ "required": [key] })).collect::<Vec<_>>() })
     };

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::format::FORMATS;
 use crate::rules::{Unit, arguments, fixture, head};
 
 /// Definitions that keys refer to.
@@ -169,7 +170,10 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
         ("arguments", "type") => json!({
             "description": "The type a value must have.", "enum": arguments::TYPES.map(|(name, _)| name),
         }),
-        ("arguments", "format") => json!({ "description": "A known form of texts." }),
+        ("arguments", "format") => json!({
+            "description": "A known form of texts, by its standard (RFC 5321, RFC 3339, ISO 3166-1, …).",
+            "enum": FORMATS.map(|(name, _)| name),
+        }),
         ("slo", "id") => of("id", "Its name, unique in its topic."),
         ("slo", "good") => {
             of("id", "A check of this file that counts records: failed ones are the bad events.")
