@@ -29,7 +29,10 @@ fn date(bytes: &[u8]) -> Option<()> {
 
 fn date_time(bytes: &[u8]) -> Option<()> {
     date(bytes)?;
-    if !matches!(bytes.get(10), Some(b'T' | b't')) || bytes.get(13) != Some(&b':') || bytes.get(16) != Some(&b':') {
+    if !matches!(bytes.get(10), Some(b'T' | b't'))
+        || bytes.get(13) != Some(&b':')
+        || bytes.get(16) != Some(&b':')
+    {
         return None;
     }
     let (hour, minute, second) = (number(bytes, 11..13)?, number(bytes, 14..16)?, number(bytes, 17..19)?);
@@ -64,5 +67,8 @@ fn offset_minutes(bytes: &[u8]) -> Option<i64> {
 }
 
 fn number(bytes: &[u8], at: std::ops::Range<usize>) -> Option<u32> {
-    bytes.get(at)?.iter().try_fold(0, |n, byte| byte.is_ascii_digit().then(|| n * 10 + u32::from(byte - b'0')))
+    bytes
+        .get(at)?
+        .iter()
+        .try_fold(0, |n, byte| byte.is_ascii_digit().then(|| n * 10 + u32::from(byte - b'0')))
 }

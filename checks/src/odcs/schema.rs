@@ -207,7 +207,8 @@ fn types(node: &Node, place: &Place, drafts: &mut Drafts<'_>) {
                         arguments.push(("format", text(format, kind.span)));
                     }
                     Err(why) => {
-                        let what = format!("values of the logical type {} are not checked: {why}", quoted(date));
+                        let what =
+                            format!("values of the logical type {} are not checked: {why}", quoted(date));
                         drafts.contract.warn(kind, what, "write a `pattern` in the quality section");
                     }
                 }

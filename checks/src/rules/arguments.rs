@@ -39,7 +39,8 @@ pub(super) fn read(reader: &Reader<'_>, node: &Node) -> Option<ValidValues> {
         format: map.opt_choice("format", &FORMATS),
     };
     if map.entries().is_empty() {
-        let help = "write `min`, `max`, `validValues`, `pattern`, `minLength`, `maxLength`, `type` or `format`";
+        let help =
+            "write `min`, `max`, `validValues`, `pattern`, `minLength`, `maxLength`, `type` or `format`";
         reader.error_help(node.span, "no argument says which values are valid", help);
     }
     contradictions(&map, &valid);
