@@ -109,7 +109,9 @@ impl Topic {
     pub(crate) fn set_rules(&mut self, rules: Arc<TopicRules>, now_ms: i64) {
         let Some(current) = self.generations.last().filter(|g| g.rules.hash != rules.hash) else { return };
         self.panes.set_window(rules.window);
-        self.generations.push(Generation::new(current.number + 1, rules, &self.limits, now_ms));
+        let mut next = Generation::new(current.number + 1, rules, &self.limits, now_ms);
+        next.examiner.inherit(&current.examiner);
+        self.generations.push(next);
     }
 
     /// A partition is read from `start` on.

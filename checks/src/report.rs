@@ -304,9 +304,41 @@ pub struct RuleTally {
     /// The first few failures.
     #[prost(message, repeated, tag = "5")]
     pub examples: Vec<Example>,
-    /// For `duplicateValues`.
+    /// For `duplicateValues` and `distinctCount`.
     #[prost(message, optional, tag = "6")]
     pub uniqueness: Option<Uniqueness>,
+    /// For metrics of numbers: `aggregate`, `delay`, `lateness`.
+    #[prost(message, optional, tag = "7")]
+    pub numbers: Option<NumberTally>,
+}
+
+/// The numbers that a rule looks at.
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+pub struct NumberTally {
+    /// Extremes, moments and quantiles.
+    #[prost(message, optional, tag = "1")]
+    pub numeric: Option<NumericSummary>,
+    /// Their sum, to the last digit.
+    #[prost(message, optional, tag = "2")]
+    pub sum: Option<ExactSum>,
+    /// Differences of times below zero: clocks that differ, in nothing else here.
+    #[prost(uint64, tag = "3")]
+    pub skewed: u64,
+}
+
+/// A sum of doubles without rounding: the number `±digits * 2^(32 * low - 1074)`, lowest digit first,
+/// without zeros at either end. Adding is exact ([`crate::merge::sum`]).
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+pub struct ExactSum {
+    /// Below zero.
+    #[prost(bool, tag = "1")]
+    pub negative: bool,
+    /// Digits of 32 bits below the first one.
+    #[prost(uint32, tag = "2")]
+    pub low: u32,
+    /// Its digits.
+    #[prost(uint32, repeated, tag = "3")]
+    pub digits: Vec<u32>,
 }
 
 /// How often each value occurred, by hash: exact until there are more distinct values than

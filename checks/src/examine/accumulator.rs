@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::numbers::NumberBuilder;
 use crate::limits::Limits;
 use crate::merge::count_reason;
 use crate::profile::{Profile, UniquenessBuilder};
@@ -17,6 +18,8 @@ pub struct Accumulator {
     /// All but the profile, the delay and the rules' tallies.
     pub(super) seen: PaneSummary,
     pub(super) documents: u64,
+    /// Of the record last read, if it has one.
+    pub(super) own_time_ms: Option<i64>,
     pub(super) decode_failed: u64,
     pub(super) delay: Histogram,
     pub(super) profile: Profile,
@@ -32,18 +35,25 @@ pub(super) struct Tally {
     pub(super) errors: u64,
     pub(super) examples: Vec<Example>,
     pub(super) unique: Option<UniquenessBuilder>,
+    pub(super) numbers: Option<Box<NumberBuilder>>,
 }
 
 impl Accumulator {
     pub(super) fn new(rules: &[Arc<Rule>], limits: &Limits) -> Self {
         let tallies = rules.iter().map(|rule| Tally {
-            unique: matches!(rule.metric, Metric::DuplicateValues { .. })
+            unique: matches!(rule.metric, Metric::DuplicateValues { .. } | Metric::DistinctCount { .. })
                 .then(|| UniquenessBuilder::new(limits.uniqueness_values)),
+            numbers: matches!(
+                rule.metric,
+                Metric::Aggregate { .. } | Metric::Delay { .. } | Metric::Lateness { .. }
+            )
+            .then(Box::default),
             ..Tally::default()
         });
         Self {
             seen: PaneSummary::default(),
             documents: 0,
+            own_time_ms: None,
             decode_failed: 0,
             delay: Histogram::default(),
             profile: Profile::new(limits),
@@ -57,6 +67,7 @@ impl Accumulator {
         let seen = &mut self.seen;
         let is_first = seen.read == 0;
         seen.read += 1;
+        self.own_time_ms = (!bad_timestamp && record_ms > 0).then_some(record_ms);
         let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
         seen.read_bytes += bytes as u64;
         seen.bad_timestamps += u64::from(bad_timestamp);
@@ -108,7 +119,8 @@ impl Accumulator {
             .iter()
             .map(|t| {
                 let unique = t.unique.as_ref().map_or(0, UniquenessBuilder::approximate_bytes);
-                size_of::<Tally>() + examples(&t.examples) + unique
+                let numbers = t.numbers.as_ref().map_or(0, |numbers| numbers.approximate_bytes());
+                size_of::<Tally>() + examples(&t.examples) + unique + numbers
             })
             .sum();
         size_of::<Self>()
@@ -141,15 +153,24 @@ impl Accumulator {
             errors: tally.errors,
             examples: examples.to_vec(),
             uniqueness: tally.unique.as_ref().map(UniquenessBuilder::summary),
+            numbers: tally.numbers.as_ref().map(|numbers| numbers.summary()),
         };
         match rule.metric {
             Metric::MissingValues { .. }
             | Metric::NullValues { .. }
             | Metric::InvalidValues { .. }
+            | Metric::Aggregate { .. }
+            | Metric::Delay { .. }
+            | Metric::Lateness { .. }
+            | Metric::OutOfOrder { .. }
             | Metric::FailedRows { .. } => Some(of(tally.checked, tally.failed, &tally.examples)),
             Metric::DuplicateValues { .. } => {
                 let (checked, copies) = tally.unique.as_ref().map_or((0, 0), UniquenessBuilder::tally);
                 Some(of(checked, copies, &tally.examples))
+            }
+            Metric::DistinctCount { .. } => {
+                let values = tally.unique.as_ref().map_or(0, |unique| unique.tally().0);
+                Some(of(values, 0, &tally.examples))
             }
             Metric::SchemaViolations => {
                 Some(of(self.seen.schema_checked, self.seen.schema_violations, &self.seen.schema_examples))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::accumulator::Tally;
-use super::valid::Valid;
+use super::valid::{StandIns, Valid};
 use crate::limits::Limits;
 use crate::merge::add_example;
 use crate::profile::hash;
@@ -33,10 +33,12 @@ struct FieldRule {
 
 #[derive(Debug)]
 enum Kind {
-    Missing,
+    /// With what stands for a missing value.
+    Missing(Option<StandIns>),
     Null,
     Invalid(Valid),
     Duplicate,
+    Numbers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,15 +56,21 @@ impl FieldRules {
         let mut all = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
             let kind = match &rule.metric {
-                Metric::MissingValues { .. } => Kind::Missing,
+                Metric::MissingValues { stand_ins, .. } => {
+                    Kind::Missing((!stand_ins.is_empty()).then(|| StandIns::new(stand_ins)))
+                }
                 Metric::NullValues { .. } => Kind::Null,
                 Metric::InvalidValues { valid, .. } => Kind::Invalid(Valid::new(valid)),
-                Metric::DuplicateValues { .. } => Kind::Duplicate,
+                Metric::DuplicateValues { .. } | Metric::DistinctCount { .. } => Kind::Duplicate,
+                Metric::Aggregate { .. } => Kind::Numbers,
                 Metric::RowCount
                 | Metric::FailedRows { .. }
                 | Metric::SchemaViolations
                 | Metric::DecodeFailures
                 | Metric::Freshness
+                | Metric::Delay { .. }
+                | Metric::Lateness { .. }
+                | Metric::OutOfOrder { .. }
                 | Metric::Drift { .. } => continue,
             };
             if let Some(field) = rule.field() {
@@ -125,7 +133,16 @@ impl FieldRules {
                 }
                 let data = value.data();
                 match &rule.kind {
-                    Kind::Missing => rule.found += 1,
+                    Kind::Missing(stand_ins) => {
+                        rule.found += u64::from(!stand_ins.as_ref().is_some_and(|s| s.holds(data)));
+                    }
+                    Kind::Numbers => {
+                        if let Some(tally) = tallies.get_mut(rule.rule)
+                            && let Some(numbers) = &mut tally.numbers
+                        {
+                            tally.checked += u64::from(numbers.add(data));
+                        }
+                    }
                     Kind::Null => rule.found += u64::from(data == Data::Null),
                     Kind::Invalid(valid) if data != Data::Null => {
                         let Some(tally) = tallies.get_mut(rule.rule) else {
@@ -154,11 +171,11 @@ impl FieldRules {
             let Some(tally) = tallies.get_mut(rule.rule) else {
                 continue;
             };
-            let (failed, what) = match rule.kind {
+            let (failed, what) = match &rule.kind {
                 // An object has a member once at most: duplicates of keys are not on the tape.
-                Kind::Missing => (anchors.saturating_sub(found), "missing"),
+                Kind::Missing(_) => (anchors.saturating_sub(found), "missing"),
                 Kind::Null => (found, "null"),
-                Kind::Invalid(_) | Kind::Duplicate => continue,
+                Kind::Invalid(_) | Kind::Duplicate | Kind::Numbers => continue,
             };
             tally.checked += anchors;
             tally.failed += failed;

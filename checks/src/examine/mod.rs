@@ -10,6 +10,10 @@
 //! | `nullValues` | the same | those where the field is null |
 //! | `invalidValues` | values that are not null | those that are not allowed |
 //! | `duplicateValues` | strings, numbers, booleans | values less distinct values, in this pane |
+//! | `distinctCount` | strings, numbers, booleans | |
+//! | `aggregate` | finite numbers | |
+//! | `delay` | documents with both times, but for negative differences | |
+//! | `lateness`, `outOfOrder` | documents with an event time | those after one with a later event time |
 //! | `failedRows` | documents for which the expression is true or false | those where it is false; errors are tallied apart |
 //! | `schemaViolations` | documents held against a schema | those that do not fit |
 //! | `decodeFailures` | documents and failures | failures |
@@ -18,7 +22,9 @@
 
 mod accumulator;
 pub mod cel;
+mod event_time;
 mod fields;
+mod numbers;
 #[cfg(test)]
 mod tests;
 mod valid;
@@ -26,6 +32,7 @@ mod valid;
 use std::sync::Arc;
 
 pub use self::accumulator::Accumulator;
+use self::event_time::EventTimes;
 use self::fields::FieldRules;
 use crate::limits::Limits;
 use crate::merge::{add_example, count_reason};
@@ -91,6 +98,7 @@ pub struct Examiner {
     shape: Shape,
     schema: Option<Schema>,
     fields: FieldRules,
+    event_times: EventTimes,
     /// Index of the rule, and its expression.
     expressions: Vec<(usize, cel::Program)>,
 }
@@ -121,7 +129,13 @@ impl Examiner {
         }
         let mut shape = Shape::new(limits);
         let fields = FieldRules::new(&rules.rules, &mut shape);
-        Ok(Self { rules, limits: limits.clone(), shape, schema, fields, expressions })
+        let event_times = EventTimes::new(&rules.rules);
+        Ok(Self { rules, limits: limits.clone(), shape, schema, fields, event_times, expressions })
+    }
+
+    /// Goes on from what another one has seen, whose rules these take the place of.
+    pub fn inherit(&mut self, before: &Self) {
+        self.event_times.inherit(&before.event_times);
     }
 
     /// The rules it was made for.
@@ -163,6 +177,8 @@ impl Examiner {
                 seen.duplicate_keys += u64::from(document.duplicate_keys() > 0);
                 self.hold_against_schema(record, document, schema_verdict, seen);
                 self.fields.examine(record, document, &mut into.tallies, &self.limits);
+                let time_ms = into.own_time_ms;
+                self.event_times.examine(record, time_ms, document, &mut into.tallies, &self.limits);
                 self.evaluate(record, document, into);
                 into.profile.document(document, &self.shape);
             }

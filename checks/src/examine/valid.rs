@@ -86,6 +86,25 @@ impl Valid {
     }
 }
 
+/// Values that stand for a missing one.
+#[derive(Debug)]
+pub(super) struct StandIns {
+    null: bool,
+    listed: Valid,
+}
+
+impl StandIns {
+    pub(super) fn new(values: &[serde_json::Value]) -> Self {
+        let listed = ValidValues { values: Some(values.to_vec()), ..ValidValues::default() };
+        Self { null: values.iter().any(serde_json::Value::is_null), listed: Valid::new(&listed) }
+    }
+
+    /// Does this value stand for a missing one?
+    pub(super) fn holds(&self, data: Data<'_>) -> bool {
+        if data == Data::Null { self.null } else { self.listed.holds(data) }
+    }
+}
+
 fn text<'a>(data: Data<'a>) -> Option<&'a str> {
     if let Data::Str(s) = data { Some(s) } else { None }
 }

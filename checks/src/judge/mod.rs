@@ -10,6 +10,7 @@
 
 mod baseline;
 mod drift;
+mod figures;
 mod ratio;
 mod words;
 
@@ -66,11 +67,16 @@ pub fn judge(rule: &Rule, window: &Window<'_>, ctx: &Context<'_>) -> Verdict {
         Metric::RowCount => baseline::row_count(rule, window, ctx),
         Metric::Freshness => freshness(rule, ctx),
         Metric::Drift { field } => drift::drift(rule, &field.text, window, ctx),
+        Metric::Aggregate { function, .. }
+        | Metric::Delay { function, .. }
+        | Metric::Lateness { function, .. } => figures::figure(rule, *function, window.summary, ctx),
+        Metric::DistinctCount { .. } => figures::distinct(rule, window.summary, ctx),
         Metric::MissingValues { .. }
         | Metric::NullValues { .. }
         | Metric::InvalidValues { .. }
         | Metric::DuplicateValues { .. }
         | Metric::FailedRows { .. }
+        | Metric::OutOfOrder { .. }
         | Metric::SchemaViolations
         | Metric::DecodeFailures => ratio::ratio(rule, window.summary, ctx),
     };

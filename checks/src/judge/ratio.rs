@@ -3,7 +3,7 @@
 use super::words::{number, reasons, share, with_unit};
 use super::{Context, Found, allowed, by_threshold, wholly_beyond};
 use crate::merge::total;
-use crate::report::{Example, PaneSummary};
+use crate::report::{Example, PaneSummary, RuleTally};
 use crate::rules::{FieldPath, Metric, Rule, Step, Unit};
 use crate::stats::wilson;
 use crate::verdict::Status;
@@ -28,21 +28,39 @@ pub(super) fn ratio(rule: &Rule, summary: &PaneSummary, ctx: &Context<'_>) -> Fo
         Ok(counts) => counts,
         Err(why) => return Found::unknown(why),
     };
-    if counts.errors > 0 && counts.errors >= counts.checked {
-        let tried = counts.checked.saturating_add(counts.errors);
-        let source = metric_source(rule);
-        let message = format!("{source} could not be evaluated on {} of {tried} records", counts.errors);
-        return Found {
-            failed: Some(counts.failed),
-            checked: Some(counts.checked),
-            examples: counts.examples.to_vec(),
-            ..Found::new(Status::Error, message)
-        };
+    if counts.errors > 0
+        && let Some(error) = summary.rule(&rule.id).and_then(|tally| evaluated(rule, tally))
+    {
+        return Found { failed: Some(counts.failed), ..error };
     }
     if counts.checked == 0 {
         return Found { failed: Some(0), checked: Some(0), ..Found::unknown(nothing_checked(rule, summary)) };
     }
     verdict(rule, summary, &counts)
+}
+
+/// The verdict on what could not be evaluated on half of the records or more; `None` if it could.
+pub(super) fn evaluated(rule: &Rule, tally: &RuleTally) -> Option<Found> {
+    let RuleTally { checked, errors, .. } = *tally;
+    if errors == 0 || errors < checked {
+        return None;
+    }
+    let tried = checked.saturating_add(errors);
+    let message = match (&rule.metric, rule.field()) {
+        (Metric::FailedRows { expr }, _) => {
+            format!("`{expr}` could not be evaluated on {errors} of {tried} records")
+        }
+        (_, Some(field)) => format!("{} could not be read as a time in {errors} of {tried} records", field.text),
+        (metric, None) => format!("{} could not be evaluated on {errors} of {tried} records", metric.name()),
+    };
+    let examples = tally.examples.clone();
+    Some(Found { checked: Some(checked), examples, ..Found::new(Status::Error, message) })
+}
+
+/// Is what was examined only a part of what was read, by its file's own wish?
+pub(super) fn is_part(summary: &PaneSummary, ctx: &Context<'_>) -> bool {
+    let sampled_out = summary.unexamined.iter().any(|r| matches!(r.reason.as_str(), "sample" | "rate"));
+    ctx.sample.examine < 1.0 || sampled_out
 }
 
 fn verdict(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> Found {
@@ -119,8 +137,7 @@ fn count<'a>(rule: &Rule, summary: &'a PaneSummary, ctx: &Context<'_>) -> Result
 
 /// Extra copies across the whole window: exact, or from a uniform sample of the values.
 fn duplicates<'a>(rule: &Rule, summary: &'a PaneSummary, ctx: &Context<'_>) -> Result<Counts<'a>, String> {
-    let sampled_out = summary.unexamined.iter().any(|r| matches!(r.reason.as_str(), "sample" | "rate"));
-    if ctx.sample.examine < 1.0 || sampled_out {
+    if is_part(summary, ctx) {
         let message = format!(
             "copies of a value are only found when every record is examined; {} of {} were: set sample.examine to 100% and remove sample.at_most",
             summary.examined, summary.read,
@@ -147,7 +164,10 @@ fn evidence(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> String {
     let share = share(failed as f64 * 100.0 / checked as f64, threshold);
     let of = format!("{failed} of {checked}");
     let mut text = match &rule.metric {
-        Metric::MissingValues { field } => {
+        Metric::OutOfOrder { time } => {
+            format!("{of} records ({share}) come after one of a later {} in their partition", time.field.text)
+        }
+        Metric::MissingValues { field, .. } => {
             format!("{} is missing from {of} {} ({share})", field.text, holders(field))
         }
         Metric::NullValues { field } => {
@@ -163,7 +183,13 @@ fn evidence(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> String {
             format!("{of} values ({share}) could not be decoded ({})", reasons(&summary.decode_failures))
         }
         Metric::DecodeFailures => format!("{of} values ({share}) could not be decoded"),
-        Metric::RowCount | Metric::Freshness | Metric::Drift { .. } => of,
+        Metric::RowCount
+        | Metric::Freshness
+        | Metric::Drift { .. }
+        | Metric::Aggregate { .. }
+        | Metric::DistinctCount { .. }
+        | Metric::Delay { .. }
+        | Metric::Lateness { .. } => of,
     };
     if errors > 0 {
         text.push_str(&format!("; on {errors} more it could not be evaluated"));
@@ -190,7 +216,7 @@ fn metric_source(rule: &Rule) -> String {
 }
 
 /// Why there is nothing to judge, from the outside in.
-fn nothing_checked(rule: &Rule, summary: &PaneSummary) -> String {
+pub(super) fn nothing_checked(rule: &Rule, summary: &PaneSummary) -> String {
     let (read, examined) = (summary.read, summary.examined);
     if read == 0 {
         return "no record in this window".to_owned();

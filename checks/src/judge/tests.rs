@@ -62,9 +62,9 @@ fn every_ratio_says_what_it_counts() {
         steps: vec![Step::Key("items".into()), Step::Elements, Step::Key("price".into())],
     };
     for (metric, text) in [
-        (Metric::MissingValues { field: path("email") }, "$.email is missing from 4 of 120 records (3.33%)"),
+        (Metric::MissingValues { field: path("email"), stand_ins: Vec::new() }, "$.email is missing from 4 of 120 records (3.33%)"),
         (
-            Metric::MissingValues { field: nested },
+            Metric::MissingValues { field: nested, stand_ins: Vec::new() },
             "$.items[].price is missing from 4 of 120 elements (3.33%)",
         ),
         (Metric::NullValues { field: path("email") }, "$.email is null in 4 of 120 records (3.33%)"),
@@ -447,7 +447,7 @@ fn hostile_counts_do_not_panic() {
         Metric::DecodeFailures,
         Metric::Drift { field: path("amount") },
         Metric::DuplicateValues { field: path("amount") },
-        Metric::MissingValues { field: path("amount") },
+        Metric::MissingValues { field: path("amount"), stand_ins: Vec::new() },
         Metric::FailedRows { expr: "x".into() },
     ];
     for metric in metrics {

@@ -18,6 +18,7 @@ mod field;
 mod histogram;
 mod numeric;
 mod pane;
+pub(crate) mod sum;
 mod top;
 mod unique;
 
@@ -31,6 +32,7 @@ pub(crate) use field::{fold_fields, objects_at_parent};
 pub(crate) use histogram::NATIVE_INDEX;
 #[cfg(test)]
 pub(crate) use numeric::collapse;
+pub use sum::SUM_DIGITS_MAX;
 
 use crate::report::{Bin, Example, ReasonCount};
 

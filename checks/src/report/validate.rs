@@ -3,7 +3,7 @@
 use super::*;
 use crate::merge::{
     BINS_MAX, DISTINCT_EXACT_MAX, DISTINCT_PRECISION, EXAMPLES_MAX, FIELDS_MAX, NATIVE_INDEX, REASONS_MAX,
-    RULES_MAX, TOP_VALUES_MAX, UNIQUENESS_MAX,
+    RULES_MAX, SUM_DIGITS_MAX, TOP_VALUES_MAX, UNIQUENESS_MAX,
 };
 
 /// Kafka's longest topic name.
@@ -165,12 +165,27 @@ fn rule(tally: &RuleTally) -> Checked {
     ensure(id && (1..=64).contains(&tally.rule.len()), "id", "not [a-z0-9_-]{1,64}")?;
     ensure(tally.failed <= tally.checked, "failed", "more than were checked")?;
     examples("examples", &tally.examples)?;
-    let Some(u) = &tally.uniqueness else { return Ok(()) };
+    if let Some(u) = &tally.uniqueness {
+        uniqueness(u)?;
+    }
+    tally.numbers.as_ref().map_or(Ok(()), |n| within(|| "numbers".to_owned(), numbers(n)))
+}
+
+fn uniqueness(u: &Uniqueness) -> Checked {
     ensure(u.hashes.len() == u.counts.len(), "uniqueness", "as many counts as hashes are due")?;
     ascending("uniqueness", &u.hashes, UNIQUENESS_MAX, |a, b| a < b)?;
     let kept = u.threshold == u64::MAX || u.hashes.last().is_none_or(|last| *last < u.threshold);
     ensure(kept, "uniqueness", "a hash at or above the threshold")?;
     ensure(!u.counts.contains(&0), "uniqueness", "a value that never occurred")
+}
+
+fn numbers(n: &NumberTally) -> Checked {
+    n.numeric.as_ref().map_or(Ok(()), numeric)?;
+    let Some(sum) = &n.sum else { return Ok(()) };
+    let fits = (sum.low as usize).saturating_add(sum.digits.len()) <= SUM_DIGITS_MAX;
+    ensure(fits, "sum", "more digits than a sum has")?;
+    let is_written_once = sum.digits.first() != Some(&0) && sum.digits.last() != Some(&0);
+    ensure(is_written_once, "sum", "zeros at an end")
 }
 
 fn field(f: &FieldSummary) -> Checked {

@@ -9,6 +9,9 @@ use crate::yaml::{Map, Node, Reader, quoted, to_json};
 pub(super) const KEYS: [&str; 8] =
     ["min", "max", "validValues", "pattern", "minLength", "maxLength", "type", "format"];
 
+/// Of `missingValues`.
+pub(super) const STAND_IN_KEYS: [&str; 1] = ["missingValues"];
+
 /// Values a list may allow.
 const VALUES_MAX: usize = 10_000;
 /// What a pattern may take in memory once compiled, in bytes.
@@ -45,6 +48,26 @@ pub(super) fn read(reader: &Reader<'_>, node: &Node) -> Option<ValidValues> {
     }
     contradictions(&map, &valid);
     (reader.errors() == before).then_some(valid)
+}
+
+/// Arguments of `missingValues`: values that stand for a missing one, null among them if they say so.
+pub(super) fn read_stand_ins(reader: &Reader<'_>, node: &Node) -> Option<Vec<Value>> {
+    let map = reader.map(node, &STAND_IN_KEYS)?;
+    let Some(list) = map.get("missingValues") else {
+        if !map.misspelt("missingValues") {
+            let help = "write `missingValues: [\"\", \"N/A\"]`, or leave `arguments` out";
+            reader.error_help(node.span, "no argument says which values stand for a missing one", help);
+        }
+        return None;
+    };
+    let items = reader.list(list)?;
+    if items.is_empty() || items.len() > VALUES_MAX {
+        let message = format!("a list of 1 to {VALUES_MAX} values, not of {}", items.len());
+        reader.error_help(list.span, message, "list the values that stand for a missing one");
+        return None;
+    }
+    let stand_in = |item: &Node| if item.is_null() { Some(Value::Null) } else { value(reader, item) };
+    items.iter().map(stand_in).collect()
 }
 
 fn values(reader: &Reader<'_>, node: &Node) -> Option<Vec<Value>> {

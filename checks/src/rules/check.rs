@@ -1,7 +1,10 @@
 //! One check of a file.
 
 use super::bound::{self, OPERATORS};
-use super::{Baseline, FieldPath, Metric, Origin, Rule, Severity, Threshold, Unit, arguments, expr, unbuilt};
+use super::{
+    Baseline, FieldPath, Function, Metric, Origin, Rule, Severity, Threshold, TimeSource, Unit, arguments,
+    expr, function, unbuilt,
+};
 use crate::yaml::{Map, Node, Reader, nearest, quoted};
 
 pub(super) const KEYS: [&str; 12] = [
@@ -32,9 +35,14 @@ enum Kind {
     Decode,
     Freshness,
     Drift,
+    Aggregate,
+    Distinct,
+    Delay,
+    Lateness,
+    OutOfOrder,
 }
 
-const METRICS: [(&str, Kind); 10] = [
+const METRICS: [(&str, Kind); 15] = [
     ("rowCount", Kind::RowCount),
     ("missingValues", Kind::Missing),
     ("nullValues", Kind::Null),
@@ -45,18 +53,18 @@ const METRICS: [(&str, Kind); 10] = [
     ("decodeFailures", Kind::Decode),
     ("freshness", Kind::Freshness),
     ("drift", Kind::Drift),
+    ("aggregate", Kind::Aggregate),
+    ("distinctCount", Kind::Distinct),
+    ("delay", Kind::Delay),
+    ("lateness", Kind::Lateness),
+    ("outOfOrder", Kind::OutOfOrder),
 ];
 
 /// Metrics of the check language that this version does not measure.
-const METRICS_UNBUILT: [&str; 11] = [
-    "aggregate",
-    "delay",
-    "distinctCount",
+const METRICS_UNBUILT: [&str; 6] = [
     "fieldsAdded",
     "fieldsRemoved",
-    "lateness",
     "newValues",
-    "outOfOrder",
     "ratio",
     "sequenceGaps",
     "typeChanged",
@@ -64,22 +72,55 @@ const METRICS_UNBUILT: [&str; 11] = [
 
 impl Kind {
     fn takes_field(self) -> bool {
-        matches!(self, Self::Missing | Self::Null | Self::Invalid | Self::Duplicate | Self::Drift)
+        matches!(
+            self,
+            Self::Missing
+                | Self::Null
+                | Self::Invalid
+                | Self::Duplicate
+                | Self::Drift
+                | Self::Aggregate
+                | Self::Distinct
+        )
     }
 
     fn takes_arguments(self) -> bool {
-        matches!(self, Self::Invalid)
+        self.arguments().is_some()
+    }
+
+    fn needs_arguments(self) -> bool {
+        matches!(self, Self::Invalid | Self::Aggregate)
+    }
+
+    /// The part of the language that its arguments are of.
+    fn arguments(self) -> Option<&'static str> {
+        match self {
+            Self::Invalid => Some("invalidValues"),
+            Self::Missing => Some("missingValues"),
+            Self::Aggregate | Self::Delay | Self::Lateness => Some("function"),
+            _ => None,
+        }
     }
 
     /// Has failed records among checked ones.
     fn is_ratio(self) -> bool {
-        !matches!(self, Self::RowCount | Self::Freshness | Self::Drift)
+        !matches!(
+            self,
+            Self::RowCount
+                | Self::Freshness
+                | Self::Drift
+                | Self::Aggregate
+                | Self::Distinct
+                | Self::Delay
+                | Self::Lateness
+        )
     }
 
     fn units(self) -> &'static [(&'static str, Unit)] {
         match self {
             Self::RowCount => &[("rows", Unit::Rows)],
-            Self::Freshness => &[("seconds", Unit::Seconds)],
+            Self::Freshness | Self::Delay | Self::Lateness => &[("seconds", Unit::Seconds)],
+            Self::Aggregate | Self::Distinct => &[("value", Unit::Value)],
             Self::Drift => &[("score", Unit::Score)],
             _ => &[("rows", Unit::Rows), ("percent", Unit::Percent)],
         }
@@ -99,6 +140,8 @@ pub(super) struct MetricShape {
     pub(super) takes_expr: bool,
     pub(super) takes_arguments: bool,
     pub(super) needs_arguments: bool,
+    /// The definition of its arguments.
+    pub(super) arguments: Option<&'static str>,
     pub(super) takes_baseline: bool,
     pub(super) needs_baseline: bool,
     pub(super) takes_min_records: bool,
@@ -115,13 +158,23 @@ pub(super) fn shapes() -> impl Iterator<Item = MetricShape> {
         needs_field: kind.takes_field(),
         takes_expr: kind == Kind::FailedRows,
         takes_arguments: kind.takes_arguments(),
-        needs_arguments: kind == Kind::Invalid,
+        needs_arguments: kind.needs_arguments(),
+        arguments: kind.arguments(),
         takes_baseline: matches!(kind, Kind::Drift | Kind::RowCount),
         needs_baseline: kind == Kind::Drift,
         takes_min_records: !matches!(kind, Kind::RowCount | Kind::Freshness),
         is_bad_when_high: matches!(kind, Kind::Freshness | Kind::Drift),
         units: kind.units(),
     })
+}
+
+/// What a check takes from the head of its file.
+pub(super) struct Head<'a> {
+    pub(super) owner: &'a str,
+    /// As the file says, or the record's where what it says is wrong.
+    pub(super) time: &'a TimeSource,
+    /// The file says something of time, right or wrong.
+    pub(super) has_time: bool,
 }
 
 /// What the rest of a file needs to know of a check, even of one that is wrong in places.
@@ -135,13 +188,13 @@ pub(super) struct Read {
 }
 
 /// Reads one check; what is wrong has been said.
-pub(super) fn read(reader: &Reader<'_>, node: &Node, owner: &str) -> Option<Read> {
+pub(super) fn read(reader: &Reader<'_>, node: &Node, head: &Head<'_>) -> Option<Read> {
     let known: Vec<&str> = KEYS.iter().chain(&OPERATORS).copied().collect();
     let before = reader.errors();
     let map = reader.map(node, &known)?;
     let id = map.required("id").and_then(|node| read_id(reader, node));
     let kind = map.required("metric").and_then(|node| read_kind(reader, node));
-    let rule = kind.and_then(|kind| read_rule(&map, kind, id.clone().unwrap_or_default(), owner));
+    let rule = kind.and_then(|kind| read_rule(&map, kind, id.clone().unwrap_or_default(), head));
     let sound = reader.errors() == before;
     Some(Read { id: id?, counts_records: kind.map(Kind::is_ratio), rule: rule.filter(|_| sound) })
 }
@@ -174,14 +227,15 @@ fn read_kind(reader: &Reader<'_>, node: &Node) -> Option<Kind> {
     None
 }
 
-fn read_rule(map: &Map<'_, '_, '_>, kind: Kind, id: String, owner: &str) -> Option<Rule> {
+fn read_rule(map: &Map<'_, '_, '_>, kind: Kind, id: String, head: &Head<'_>) -> Option<Rule> {
     let reader = map.reader();
-    let metric = read_metric(map, kind);
+    let metric = read_metric(map, kind, head);
+    let floor = metric.as_ref().map_or(Some(0.0), floor);
     let unit = map.opt_choice("unit", kind.units());
     // A wrong unit has been said; the threshold would only be said wrong along with it.
     let threshold = match unit {
         None if map.has("unit") => None,
-        unit => bound::read(map, unit.unwrap_or(kind.units()[0].1), unit.is_some()),
+        unit => bound::read(map, unit.unwrap_or(kind.units()[0].1), unit.is_some(), floor),
     };
     let baseline =
         map.opt_choice("baseline", &[("seasonal", Baseline::Seasonal), ("previous", Baseline::Previous)]);
@@ -204,14 +258,23 @@ fn read_rule(map: &Map<'_, '_, '_>, kind: Kind, id: String, owner: &str) -> Opti
         confidence: map.opt_percent("confidence"),
         baseline,
         description: map.opt_str("description").unwrap_or_default(),
-        owner: owner.to_owned(),
+        owner: head.owner.to_owned(),
         origin: Origin { file: reader.file().to_path_buf(), line: map.span().line },
     };
     consistent(map, kind, &rule);
     Some(rule)
 }
 
-fn read_metric(map: &Map<'_, '_, '_>, kind: Kind) -> Option<Metric> {
+/// The lowest value of a metric, if there is one.
+fn floor(metric: &Metric) -> Option<f64> {
+    match metric {
+        Metric::Aggregate { function: Function::Stddev, .. } => Some(0.0),
+        Metric::Aggregate { .. } => None,
+        _ => Some(0.0),
+    }
+}
+
+fn read_metric(map: &Map<'_, '_, '_>, kind: Kind, head: &Head<'_>) -> Option<Metric> {
     let reader = map.reader();
     let name = map.opt_str("metric").unwrap_or_default();
     let refuse = |key: &str, takes: bool| {
@@ -230,9 +293,32 @@ fn read_metric(map: &Map<'_, '_, '_>, kind: Kind) -> Option<Metric> {
         node
     };
     let field = || need("field", "write `field: $.name`").and_then(|node| read_path(reader, node));
+    let event_time = || match head.time {
+        TimeSource::Field(time) => Some(time.clone()),
+        TimeSource::Record => {
+            // What is wrong with it has been said.
+            if !head.has_time {
+                let help = "write `time: { field: $.created_at, format: rfc3339 }` in the file's head";
+                let message = format!("`{name}` goes by the payload's own time, and nothing says where it is");
+                reader.error_help(map.key_span("metric"), message, help);
+            }
+            None
+        }
+    };
+    // The worst of them, unless another figure is asked for.
+    let figure = || match map.get("arguments") {
+        Some(node) => function::read(reader, node),
+        None => Some(Function::Max),
+    };
     Some(match kind {
         Kind::RowCount => Metric::RowCount,
-        Kind::Missing => Metric::MissingValues { field: field()? },
+        Kind::Missing => {
+            let stand_ins = match map.get("arguments") {
+                Some(node) => arguments::read_stand_ins(reader, node),
+                None => Some(Vec::new()),
+            };
+            Metric::MissingValues { field: field()?, stand_ins: stand_ins? }
+        }
         Kind::Null => Metric::NullValues { field: field()? },
         Kind::Duplicate => Metric::DuplicateValues { field: field()? },
         Kind::Drift => Metric::Drift { field: field()? },
@@ -249,10 +335,20 @@ fn read_metric(map: &Map<'_, '_, '_>, kind: Kind) -> Option<Metric> {
         Kind::Schema => Metric::SchemaViolations,
         Kind::Decode => Metric::DecodeFailures,
         Kind::Freshness => Metric::Freshness,
+        Kind::Distinct => Metric::DistinctCount { field: field()? },
+        Kind::Aggregate => {
+            let field = field();
+            let function = need("arguments", "write `arguments: { function: mean }`")
+                .and_then(|node| function::read(reader, node));
+            Metric::Aggregate { field: field?, function: function? }
+        }
+        Kind::Delay => Metric::Delay { time: event_time()?, function: figure()? },
+        Kind::Lateness => Metric::Lateness { time: event_time()?, function: figure()? },
+        Kind::OutOfOrder => Metric::OutOfOrder { time: event_time()? },
     })
 }
 
-fn read_path(reader: &Reader<'_>, node: &Node) -> Option<FieldPath> {
+pub(super) fn read_path(reader: &Reader<'_>, node: &Node) -> Option<FieldPath> {
     let text = reader.str(node)?;
     FieldPath::parse(&text)
         .map_err(|error| {

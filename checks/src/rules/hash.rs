@@ -3,7 +3,7 @@
 //! lines, descriptions, owners, tests) is left out.
 
 use super::{
-    CheckFile, Decode, Metric, Rule, Sample, SchemaSource, Slo, Threshold, TimeSource, TopicRules,
+    CheckFile, Decode, EventTime, Function, Metric, Rule, Sample, SchemaSource, Slo, Threshold, TimeSource, TopicRules,
     TopicSelector, ValidValues, Window,
 };
 
@@ -87,6 +87,19 @@ fn head(hash: &mut Fnv, decode: &Decode, window: Window, sample: Sample, time: &
     hash.option(sample.at_most_per_second, Fnv::number);
     match time {
         TimeSource::Record => hash.text("record"),
+        TimeSource::Field(time) => event_time(hash, time),
+    }
+}
+
+fn event_time(hash: &mut Fnv, time: &EventTime) {
+    hash.text(&time.field.text);
+    hash.text(time.format.as_str());
+}
+
+fn function(hash: &mut Fnv, function: Function) {
+    hash.text(function.as_str());
+    if let Function::Quantile(share) = function {
+        hash.float(share);
     }
 }
 
@@ -120,8 +133,22 @@ fn rule(hash: &mut Fnv, rule: &Rule) {
 fn metric(hash: &mut Fnv, metric: &Metric) {
     hash.text(metric.name());
     match metric {
-        Metric::MissingValues { field }
-        | Metric::NullValues { field }
+        Metric::MissingValues { field, stand_ins } => {
+            hash.text(&field.text);
+            hash.number(stand_ins.len() as u64);
+            stand_ins.iter().for_each(|value| hash.text(&value.to_string()));
+        }
+        Metric::Aggregate { field, function } => {
+            hash.text(&field.text);
+            self::function(hash, *function);
+        }
+        Metric::Delay { time, function } | Metric::Lateness { time, function } => {
+            event_time(hash, time);
+            self::function(hash, *function);
+        }
+        Metric::OutOfOrder { time } => event_time(hash, time),
+        Metric::NullValues { field }
+        | Metric::DistinctCount { field }
         | Metric::DuplicateValues { field }
         | Metric::Drift { field } => hash.text(&field.text),
         Metric::InvalidValues { field, valid } => {

@@ -11,6 +11,8 @@ pub enum Metric {
     MissingValues {
         /// Which.
         field: FieldPath,
+        /// Values that stand for a missing one (scalars and null).
+        stand_ins: Vec<serde_json::Value>,
     },
     /// Those where it is null.
     NullValues {
@@ -45,6 +47,102 @@ pub enum Metric {
         /// Which.
         field: FieldPath,
     },
+    /// A figure of a field's numbers.
+    Aggregate {
+        /// Which.
+        field: FieldPath,
+        /// Which figure.
+        function: Function,
+    },
+    /// How many different scalars, within the window.
+    DistinctCount {
+        /// Which.
+        field: FieldPath,
+    },
+    /// Record time minus the payload's own time.
+    Delay {
+        /// The payload's own.
+        time: EventTime,
+        /// Which figure of the delays.
+        function: Function,
+    },
+    /// How far behind the greatest event time that was seen in the partition.
+    Lateness {
+        /// The payload's own time.
+        time: EventTime,
+        /// Which figure.
+        function: Function,
+    },
+    /// Records whose event time is before the greatest that was seen in the partition.
+    OutOfOrder {
+        /// The payload's own time.
+        time: EventTime,
+    },
+}
+
+/// A figure of numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Function {
+    Min,
+    Max,
+    Mean,
+    /// Of the population.
+    Stddev,
+    Sum,
+    /// The number that this share (between 0 and 1) of the numbers do not exceed.
+    Quantile(f64),
+}
+
+impl Function {
+    /// Its name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Mean => "mean",
+            Self::Stddev => "stddev",
+            Self::Sum => "sum",
+            Self::Quantile(_) => "quantile",
+        }
+    }
+}
+
+/// Where a payload carries its own time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventTime {
+    /// Members of members: no elements, no wildcards.
+    pub field: FieldPath,
+    /// How it is written.
+    pub format: TimeFormat,
+}
+
+/// `time.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeFormat {
+    /// A text with an offset: `2026-01-31T12:00:00.250Z`.
+    Rfc3339,
+    /// A number, or a text of one, of so many in a second since 1970-01-01T00:00:00Z.
+    Epoch {
+        /// 1, 1,000, 1,000,000 or 1,000,000,000.
+        per_second: u64,
+    },
+}
+
+impl TimeFormat {
+    /// All of them, by their names in files.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("rfc3339", Self::Rfc3339),
+        ("epoch_seconds", Self::Epoch { per_second: 1 }),
+        ("epoch_milliseconds", Self::Epoch { per_second: 1_000 }),
+        ("epoch_microseconds", Self::Epoch { per_second: 1_000_000 }),
+        ("epoch_nanoseconds", Self::Epoch { per_second: 1_000_000_000 }),
+    ];
+
+    /// Its name in files.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, format)| *format == self).map_or("epoch", |(name, _)| name)
+    }
 }
 
 impl Metric {
@@ -61,6 +159,11 @@ impl Metric {
             Self::DecodeFailures => "decodeFailures",
             Self::Freshness => "freshness",
             Self::Drift { .. } => "drift",
+            Self::Aggregate { .. } => "aggregate",
+            Self::DistinctCount { .. } => "distinctCount",
+            Self::Delay { .. } => "delay",
+            Self::Lateness { .. } => "lateness",
+            Self::OutOfOrder { .. } => "outOfOrder",
         }
     }
 }

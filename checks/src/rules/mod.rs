@@ -16,6 +16,7 @@ mod editor;
 mod expr;
 mod file;
 mod fixture;
+mod function;
 mod hash;
 mod head;
 mod metric;

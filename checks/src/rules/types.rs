@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Metric;
+use super::{EventTime, Metric};
 
 /// All check files of a run, resolved together.
 #[derive(Clone, Debug, Default)]
@@ -149,6 +149,8 @@ pub enum TimeSource {
     /// The record's own timestamp.
     #[default]
     Record,
+    /// The payload carries its own too; panes go by the record's all the same.
+    Field(EventTime),
 }
 
 /// `window:`.
@@ -262,11 +264,16 @@ impl Rule {
     /// The field it is about, as written.
     pub fn field(&self) -> Option<&FieldPath> {
         match &self.metric {
-            Metric::MissingValues { field }
+            Metric::MissingValues { field, .. }
             | Metric::NullValues { field }
             | Metric::InvalidValues { field, .. }
             | Metric::DuplicateValues { field }
+            | Metric::Aggregate { field, .. }
+            | Metric::DistinctCount { field }
             | Metric::Drift { field } => Some(field),
+            Metric::Delay { time, .. } | Metric::Lateness { time, .. } | Metric::OutOfOrder { time } => {
+                Some(&time.field)
+            }
             Metric::RowCount
             | Metric::FailedRows { .. }
             | Metric::SchemaViolations
@@ -391,11 +398,13 @@ pub enum Unit {
     Seconds,
     /// A statistic without a unit (drift's effect size).
     Score,
+    /// What the field itself is in, or a number of different values.
+    Value,
 }
 
 impl Unit {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Rows, Self::Percent, Self::Seconds, Self::Score];
+    pub const ALL: [Self; 5] = [Self::Rows, Self::Percent, Self::Seconds, Self::Score, Self::Value];
 
     /// Its name in files and JSON.
     pub fn as_str(self) -> &'static str {
@@ -404,6 +413,7 @@ impl Unit {
             Self::Percent => "percent",
             Self::Seconds => "seconds",
             Self::Score => "score",
+            Self::Value => "value",
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::bound::OPERATORS;
 use super::check::{self, MetricShape};
-use super::{Unit, arguments, file, fixture, head, slo};
+use super::{Unit, arguments, file, fixture, function, head, slo};
 
 /// Identifies the schema, wherever it is kept.
 pub const CHECKS_ID: &str = "urn:tapline:schema:checks:1";
@@ -77,6 +77,9 @@ fn definitions() -> Value {
         ("sample", or_nothing(section("sample", &head::SAMPLE_KEYS))),
         ("check", check_schema()),
         ("invalidValues", arguments_schema()),
+        ("missingValues", strict("missingValues", &arguments::STAND_IN_KEYS, &arguments::STAND_IN_KEYS)),
+        ("function", function_schema()),
+        ("time", or_nothing(strict("time", &head::TIME_KEYS, &head::TIME_KEYS))),
         ("slo", strict("slo", &slo::KEYS, &slo::KEYS)),
         ("test", strict("test", &fixture::KEYS, &fixture::KEYS)),
         ("record", given),
@@ -158,8 +161,8 @@ fn of_metric(shape: &MetricShape) -> Value {
             required.push(key);
         }
     }
-    if shape.name == "invalidValues" {
-        properties.insert("arguments".to_owned(), json!({ "$ref": "#/$defs/invalidValues" }));
+    if let Some(arguments) = shape.arguments {
+        properties.insert("arguments".to_owned(), json!({ "$ref": format!("#/$defs/{arguments}") }));
     }
     if shape.is_bad_when_high {
         for operator in OPERATORS.iter().filter(|operator| !operator.starts_with("mustBeLess")) {
@@ -187,6 +190,20 @@ fn of_metric(shape: &MetricShape) -> Value {
         }
     }
     json!({ "required": required, "properties": properties, "allOf": all })
+}
+
+fn function_schema() -> Value {
+    let mut schema = strict("function", &function::KEYS, &["function"]);
+    let quantile = json!({ "properties": { "function": { "const": "quantile" } } });
+    merge(
+        &mut schema,
+        json!({
+            "if": quantile,
+            "then": { "required": ["quantile"] },
+            "else": { "properties": { "quantile": false } },
+        }),
+    );
+    schema
 }
 
 fn arguments_schema() -> Value {

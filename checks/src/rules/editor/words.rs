@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::format::FORMATS;
-use crate::rules::{Unit, arguments, fixture, head};
+use crate::rules::{TimeFormat, Unit, arguments, fixture, function, head};
 
 /// Definitions that keys refer to.
 pub(super) fn forms() -> Value {
@@ -46,6 +46,9 @@ pub(super) fn bound(unit: Unit) -> Value {
         Unit::Seconds => json!({
             "anyOf": [{ "type": "number", "minimum": 0 }, { "$ref": "#/$defs/duration" }, text(format!("{digits}$"))],
         }),
+        Unit::Value => json!({
+            "anyOf": [{ "type": "number" }, text(r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$".to_owned())],
+        }),
         Unit::Score => json!({ "anyOf": [{ "type": "number", "minimum": 0 }, text(format!("{digits}$"))] }),
     }
 }
@@ -63,6 +66,11 @@ pub(super) fn metric(name: &str) -> Option<&'static str> {
         "decodeFailures" => "Values that could not be decoded.",
         "freshness" => "Seconds since the latest record.",
         "drift" => "Effect size of a changed distribution, against the topic's own past.",
+        "aggregate" => "A figure of the field's numbers: min, max, mean, stddev, sum or a quantile.",
+        "distinctCount" => "How many different texts, numbers and booleans, within the window.",
+        "delay" => "Record time minus the payload's own time (`time`): the greatest, or another figure.",
+        "lateness" => "How far behind the greatest event time of the partition: the greatest, or another figure.",
+        "outOfOrder" => "Documents whose event time is before the greatest seen in the partition.",
         _ => return None,
     })
 }
@@ -87,8 +95,29 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
         ("file", "owner") => of("text", "Who is asked when a check fails."),
         ("file", "decode") => of("decode", "How values are read; recognised if not given."),
         ("file", "time") => {
-            json!({ "description": "Which time a record goes by; its timestamp if not given." })
+            of("time", "Where the payload carries its own time: for delay, lateness and outOfOrder.")
         }
+        ("time", "field") => of("path", "The field: one value a record."),
+        ("time", "format") => json!({
+            "description": "How it is written.", "enum": TimeFormat::ALL.map(|(name, _)| name),
+        }),
+        ("function", "function") => json!({
+            "description": "Which figure of the numbers is judged.", "enum": function::NAMES,
+        }),
+        ("function", "quantile") => json!({
+            "description": "The number that this share of the numbers do not exceed, within 1%.",
+            "anyOf": [
+                { "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 },
+                { "type": "string", "pattern": r"^0?\.[0-9]+$" },
+            ],
+            "examples": [0.95],
+        }),
+        ("missingValues", "missingValues") => json!({
+            "description": "Values that stand for a missing one; null too, if it is listed.",
+            "type": "array", "minItems": 1, "maxItems": 10_000,
+            "items": { "anyOf": [{ "$ref": "#/$defs/scalar" }, { "type": "null" }] },
+            "examples": [["", "N/A"]],
+        }),
         ("file", "window") => of("window", "What a verdict looks at."),
         ("file", "sample") => of("sample", "What is examined; everything if not given."),
         ("file", "segment_by") => json!({ "description": "A field whose values are judged apart." }),
