@@ -95,11 +95,17 @@ impl EventTimes {
                 for rule in rules() {
                     let Some(tally) = tallies.get_mut(rule.rule) else { continue };
                     tally.errors += 1;
-                    add_example(&mut tally.examples, limits.examples, record.partition, record.offset, || {
-                        let shown = excerpt(value, limits.string_bytes / 2);
-                        let format = clock.time.format.as_str();
-                        cut(&format!("error: {shown} is no time as {format} has it"), limits.string_bytes)
-                    });
+                    add_example(
+                        &mut tally.examples,
+                        limits.examples,
+                        record.partition,
+                        record.offset,
+                        || {
+                            let shown = excerpt(value, limits.string_bytes / 2);
+                            let format = clock.time.format.as_str();
+                            cut(&format!("error: {shown} is no time as {format} has it"), limits.string_bytes)
+                        },
+                    );
                 }
                 continue;
             };
@@ -196,7 +202,11 @@ mod tests {
         let epoch = |per_second| TimeFormat::Epoch { per_second };
         for (data, format, us) in [
             (Data::Str("2026-01-01T00:00:00Z"), TimeFormat::Rfc3339, Some(1_767_225_600_000_000)),
-            (Data::Str("2026-01-01T01:00:00.0000019+01:00"), TimeFormat::Rfc3339, Some(1_767_225_600_000_001)),
+            (
+                Data::Str("2026-01-01T01:00:00.0000019+01:00"),
+                TimeFormat::Rfc3339,
+                Some(1_767_225_600_000_001),
+            ),
             (Data::Str("2026-01-01"), TimeFormat::Rfc3339, None),
             (Data::Str("2026-01-01T00:00:00"), TimeFormat::Rfc3339, None),
             (Data::I64(7), TimeFormat::Rfc3339, None),

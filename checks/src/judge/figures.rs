@@ -184,7 +184,10 @@ fn part(summary: &PaneSummary, what: &str) -> String {
 
 fn nothing_measured(rule: &Rule, summary: &PaneSummary, numbers: &NumberTally) -> String {
     if numbers.skewed > 0 {
-        return format!("all of {} times lie after their record's: clocks differ", number(numbers.skewed as f64));
+        return format!(
+            "all of {} times lie after their record's: clocks differ",
+            number(numbers.skewed as f64)
+        );
     }
     if matches!(rule.metric, Metric::Delay { .. }) && summary.read > 0 && summary.last_record_ms == 0 {
         return "the data has no record times to measure a delay to".to_owned();
@@ -198,11 +201,8 @@ mod tests {
 
     #[test]
     fn an_estimate_says_how_wrong_it_may_be() {
-        let sampled = Uniqueness {
-            threshold: u64::MAX / 4,
-            hashes: (0..10_000).collect(),
-            counts: vec![1; 10_000],
-        };
+        let sampled =
+            Uniqueness { threshold: u64::MAX / 4, hashes: (0..10_000).collect(), counts: vec![1; 10_000] };
         let found = estimate(&sampled, 1_000_000);
         assert_eq!(found.value, 40_000.0);
         let [low, high] = found.interval.unwrap();

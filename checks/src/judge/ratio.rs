@@ -50,7 +50,9 @@ pub(super) fn evaluated(rule: &Rule, tally: &RuleTally) -> Option<Found> {
         (Metric::FailedRows { expr }, _) => {
             format!("`{expr}` could not be evaluated on {errors} of {tried} records")
         }
-        (_, Some(field)) => format!("{} could not be read as a time in {errors} of {tried} records", field.text),
+        (_, Some(field)) => {
+            format!("{} could not be read as a time in {errors} of {tried} records", field.text)
+        }
         (metric, None) => format!("{} could not be evaluated on {errors} of {tried} records", metric.name()),
     };
     let examples = tally.examples.clone();

@@ -62,7 +62,10 @@ fn every_ratio_says_what_it_counts() {
         steps: vec![Step::Key("items".into()), Step::Elements, Step::Key("price".into())],
     };
     for (metric, text) in [
-        (Metric::MissingValues { field: path("email"), stand_ins: Vec::new() }, "$.email is missing from 4 of 120 records (3.33%)"),
+        (
+            Metric::MissingValues { field: path("email"), stand_ins: Vec::new() },
+            "$.email is missing from 4 of 120 records (3.33%)",
+        ),
         (
             Metric::MissingValues { field: nested, stand_ins: Vec::new() },
             "$.items[].price is missing from 4 of 120 elements (3.33%)",

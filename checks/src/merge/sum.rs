@@ -36,7 +36,8 @@ impl SumBuilder {
             return;
         }
         // Subnormal numbers have the exponent of the smallest normal ones, without its leading bit.
-        let (mantissa, shift) = if exponent == 0 { (fraction, 0) } else { (fraction | 1 << 52, exponent - 1) };
+        let (mantissa, shift) =
+            if exponent == 0 { (fraction, 0) } else { (fraction | 1 << 52, exponent - 1) };
         self.shifted(mantissa, shift, bits >> 63 == 1);
     }
 
@@ -115,7 +116,8 @@ impl ExactSum {
     /// The double nearest to it (ties to even); infinite beyond the doubles.
     pub fn value(&self) -> f64 {
         let digit = |at: usize| at.checked_sub(self.low as usize).and_then(|at| self.digits.get(at)).copied();
-        let Some((top, leading)) = self.digits.iter().enumerate().rev().find(|(_, digit)| **digit != 0) else {
+        let Some((top, leading)) = self.digits.iter().enumerate().rev().find(|(_, digit)| **digit != 0)
+        else {
             return 0.0;
         };
         let highest = (self.low as usize + top) as u32 * DIGIT_BITS + leading.ilog2();

@@ -61,14 +61,8 @@ const METRICS: [(&str, Kind); 15] = [
 ];
 
 /// Metrics of the check language that this version does not measure.
-const METRICS_UNBUILT: [&str; 6] = [
-    "fieldsAdded",
-    "fieldsRemoved",
-    "newValues",
-    "ratio",
-    "sequenceGaps",
-    "typeChanged",
-];
+const METRICS_UNBUILT: [&str; 6] =
+    ["fieldsAdded", "fieldsRemoved", "newValues", "ratio", "sequenceGaps", "typeChanged"];
 
 impl Kind {
     fn takes_field(self) -> bool {
@@ -299,7 +293,8 @@ fn read_metric(map: &Map<'_, '_, '_>, kind: Kind, head: &Head<'_>) -> Option<Met
             // What is wrong with it has been said.
             if !head.has_time {
                 let help = "write `time: { field: $.created_at, format: rfc3339 }` in the file's head";
-                let message = format!("`{name}` goes by the payload's own time, and nothing says where it is");
+                let message =
+                    format!("`{name}` goes by the payload's own time, and nothing says where it is");
                 reader.error_help(map.key_span("metric"), message, help);
             }
             None

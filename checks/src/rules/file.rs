@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    CheckFile, Decode, Function, Metric, Rule, Sample, SchemaSource, ValueFormat, check, fixture, head,
-    slo, unbuilt,
+    CheckFile, Decode, Function, Metric, Rule, Sample, SchemaSource, ValueFormat, check, fixture, head, slo,
+    unbuilt,
 };
 use crate::limits::Limits;
 use crate::yaml::{self, Diagnostics, Map, Node, Reader, Span, quoted};
@@ -118,7 +118,8 @@ fn resolve(reader: &Reader<'_>, node: &Node, loader: &Loader<'_>) -> Option<Chec
     let sample = head::sample(&file);
     let owner = file.opt_str("owner").unwrap_or_default();
 
-    let head = check::Head { owner: &owner, time: &time, has_time: file.has("time") || file.misspelt("time") };
+    let head =
+        check::Head { owner: &owner, time: &time, has_time: file.has("time") || file.misspelt("time") };
     let checks: Vec<_> =
         items(&file, "checks").iter().filter_map(|node| check::read(reader, node, &head)).collect();
     unique_ids(reader, items(&file, "checks"), "check");
@@ -193,9 +194,10 @@ fn reachable(reader: &Reader<'_>, file: &Map<'_, '_, '_>, rule: &Rule, decode: &
         reader.warning(at, "there is no schema to hold values against", help);
     }
     let (lost, unseen) = match rule.metric {
-        Metric::DuplicateValues { .. } => {
-            ("most pairs of copies fall out of a sample", "copies among the records beyond `at_most` are not seen")
-        }
+        Metric::DuplicateValues { .. } => (
+            "most pairs of copies fall out of a sample",
+            "copies among the records beyond `at_most` are not seen",
+        ),
         Metric::DistinctCount { .. } => {
             ("rare values fall out of a sample", "values of the records beyond `at_most` are not seen")
         }

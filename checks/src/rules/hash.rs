@@ -3,8 +3,8 @@
 //! lines, descriptions, owners, tests) is left out.
 
 use super::{
-    CheckFile, Decode, EventTime, Function, Metric, Rule, Sample, SchemaSource, Slo, Threshold, TimeSource, TopicRules,
-    TopicSelector, ValidValues, Window,
+    CheckFile, Decode, EventTime, Function, Metric, Rule, Sample, SchemaSource, Slo, Threshold, TimeSource,
+    TopicRules, TopicSelector, ValidValues, Window,
 };
 
 /// FNV-1a, 64 bits, over length-prefixed parts (Fowler, Noll, Vo; draft-eastlake-fnv).

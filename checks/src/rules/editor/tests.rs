@@ -103,7 +103,20 @@ const PARTLY: [&str; 0] = [];
 #[test]
 fn every_key_and_metric_has_words() {
     let schema = checks_schema();
-    for part in ["check", "decode", "schema", "window", "sample", "slo", "test", "record", "invalidValues", "time", "function", "missingValues"] {
+    for part in [
+        "check",
+        "decode",
+        "schema",
+        "window",
+        "sample",
+        "slo",
+        "test",
+        "record",
+        "invalidValues",
+        "time",
+        "function",
+        "missingValues",
+    ] {
         let properties = schema["$defs"][part]["properties"].as_object().unwrap();
         for (key, of) in properties {
             assert!(of["description"].is_string(), "no words for `{key}` of {part}");

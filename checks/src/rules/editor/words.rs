@@ -69,7 +69,9 @@ pub(super) fn metric(name: &str) -> Option<&'static str> {
         "aggregate" => "A figure of the field's numbers: min, max, mean, stddev, sum or a quantile.",
         "distinctCount" => "How many different texts, numbers and booleans, within the window.",
         "delay" => "Record time minus the payload's own time (`time`): the greatest, or another figure.",
-        "lateness" => "How far behind the greatest event time of the partition: the greatest, or another figure.",
+        "lateness" => {
+            "How far behind the greatest event time of the partition: the greatest, or another figure."
+        }
         "outOfOrder" => "Documents whose event time is before the greatest seen in the partition.",
         _ => return None,
     })
