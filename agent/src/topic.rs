@@ -267,9 +267,9 @@ impl Topic {
         self.cursors.values().all(Cursor::is_caught_up)
     }
 
-    /// It belongs to a pipeline: headers are looked at.
-    pub(crate) fn is_traced(&self) -> bool {
-        self.trace_share.is_some()
+    /// It belongs to a pipeline, or a rule names them: headers are looked at.
+    pub(crate) fn needs_headers(&self) -> bool {
+        self.trace_share.is_some() || self.generations.iter().any(|g| g.examiner.names_headers())
     }
 
     /// Nothing of it is in memory any more.

@@ -8,6 +8,7 @@
 //! ([`Report::decode_bounded`] in `report/codec.rs`).
 
 mod codec;
+mod keyed;
 mod validate;
 mod weigh;
 
@@ -18,6 +19,7 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 
 pub use codec::ReportError;
+pub use keyed::{EVENTS_MAX, KeyEvent, KeySeen, Keyed, KeyedKind, NumberRange, RANGES_MAX};
 pub use validate::Invalid;
 
 /// Version of the envelope; a collector refuses another major version with a clear error.
@@ -310,6 +312,14 @@ pub struct RuleTally {
     /// For metrics of numbers: `aggregate`, `delay`, `lateness`.
     #[prost(message, optional, tag = "7")]
     pub numbers: Option<NumberTally>,
+    /// For metrics that look at values or keys one by one: `newValues`, `sequenceGaps`,
+    /// `notFollowedBy`, `tooMany`.
+    #[prost(message, optional, tag = "20")]
+    pub keyed: Option<Keyed>,
+    /// Hash of what was measured ([`crate::rules::TopicRules::definition`]): tallies of one id that
+    /// measure different things are never added.
+    #[prost(fixed64, tag = "21")]
+    pub definition: u64,
 }
 
 /// The numbers that a rule looks at.

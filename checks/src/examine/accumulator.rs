@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::keyed::KeyedBuilder;
 use super::numbers::NumberBuilder;
 use crate::limits::Limits;
 use crate::merge::count_reason;
@@ -17,6 +18,8 @@ use crate::tape::Shape;
 pub struct Accumulator {
     /// All but the profile, the delay and the rules' tallies.
     pub(super) seen: PaneSummary,
+    /// The time that the record at hand goes by, ms.
+    pub(super) at_ms: i64,
     pub(super) documents: u64,
     /// Of the record last read, if it has one.
     pub(super) own_time_ms: Option<i64>,
@@ -36,6 +39,7 @@ pub(super) struct Tally {
     pub(super) examples: Vec<Example>,
     pub(super) unique: Option<UniquenessBuilder>,
     pub(super) numbers: Option<Box<NumberBuilder>>,
+    pub(super) keyed: Option<KeyedBuilder>,
 }
 
 impl Accumulator {
@@ -48,10 +52,12 @@ impl Accumulator {
                 Metric::Aggregate { .. } | Metric::Delay { .. } | Metric::Lateness { .. }
             )
             .then(Box::default),
+            keyed: KeyedBuilder::of(&rule.metric),
             ..Tally::default()
         });
         Self {
             seen: PaneSummary::default(),
+            at_ms: 0,
             documents: 0,
             own_time_ms: None,
             decode_failed: 0,
@@ -66,6 +72,7 @@ impl Accumulator {
     pub fn read(&mut self, record: &RecordView<'_>, record_ms: i64, bad_timestamp: bool) {
         let seen = &mut self.seen;
         let is_first = seen.read == 0;
+        self.at_ms = record_ms;
         seen.read += 1;
         self.own_time_ms = (!bad_timestamp && record_ms > 0).then_some(record_ms);
         let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
@@ -120,7 +127,8 @@ impl Accumulator {
             .map(|t| {
                 let unique = t.unique.as_ref().map_or(0, UniquenessBuilder::approximate_bytes);
                 let numbers = t.numbers.as_ref().map_or(0, |numbers| numbers.approximate_bytes());
-                size_of::<Tally>() + examples(&t.examples) + unique + numbers
+                let keyed = t.keyed.as_ref().map_or(0, KeyedBuilder::approximate_bytes);
+                size_of::<Tally>() + examples(&t.examples) + unique + numbers + keyed
             })
             .sum();
         size_of::<Self>()
@@ -154,6 +162,8 @@ impl Accumulator {
             examples: examples.to_vec(),
             uniqueness: tally.unique.as_ref().map(UniquenessBuilder::summary),
             numbers: tally.numbers.as_ref().map(|numbers| numbers.summary()),
+            keyed: tally.keyed.as_ref().map(KeyedBuilder::summary),
+            definition: 0,
         };
         match rule.metric {
             Metric::MissingValues { .. }
@@ -178,7 +188,21 @@ impl Accumulator {
             Metric::DecodeFailures => {
                 Some(of(self.documents + self.decode_failed, self.decode_failed, &self.seen.decode_examples))
             }
-            Metric::RowCount | Metric::Freshness | Metric::Drift { .. } => None,
+            // What failed is only known of whole windows.
+            Metric::NewValues { .. }
+            | Metric::SequenceGaps { .. }
+            | Metric::NotFollowedBy { .. }
+            | Metric::TooMany { .. } => {
+                let checked = tally.keyed.as_ref().map_or(0, KeyedBuilder::total);
+                Some(of(checked, 0, &tally.examples))
+            }
+            Metric::RowCount
+            | Metric::Freshness
+            | Metric::Drift { .. }
+            | Metric::Ratio { .. }
+            | Metric::FieldsAdded
+            | Metric::FieldsRemoved
+            | Metric::TypeChanged => None,
         }
     }
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::accumulator::Tally;
+use super::keyed::key_of;
 use super::valid::{StandIns, Valid};
 use crate::limits::Limits;
 use crate::merge::add_example;
 use crate::profile::hash;
 use crate::record::RecordView;
 use crate::report::Example;
-use crate::rules::{Metric, Rule, Step};
-use crate::tape::{Data, Document, FieldId, PathStep, Shape, excerpt};
+use crate::rules::{KeyBy, Metric, Rule, Step};
+use crate::tape::{Data, Document, FieldId, PathStep, Shape, Value, excerpt};
 
 /// The field rules of a topic, found by field id.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ enum Kind {
     Invalid(Valid),
     Duplicate,
     Numbers,
+    Sequence(KeyBy),
+    Values,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,8 @@ impl FieldRules {
                 Metric::InvalidValues { valid, .. } => Kind::Invalid(Valid::new(valid)),
                 Metric::DuplicateValues { .. } | Metric::DistinctCount { .. } => Kind::Duplicate,
                 Metric::Aggregate { .. } => Kind::Numbers,
+                Metric::SequenceGaps { by, .. } => Kind::Sequence(by.clone()),
+                Metric::NewValues { .. } => Kind::Values,
                 Metric::RowCount
                 | Metric::FailedRows { .. }
                 | Metric::SchemaViolations
@@ -71,6 +76,12 @@ impl FieldRules {
                 | Metric::Delay { .. }
                 | Metric::Lateness { .. }
                 | Metric::OutOfOrder { .. }
+                | Metric::Ratio { .. }
+                | Metric::FieldsAdded
+                | Metric::FieldsRemoved
+                | Metric::TypeChanged
+                | Metric::NotFollowedBy { .. }
+                | Metric::TooMany { .. }
                 | Metric::Drift { .. } => continue,
             };
             if let Some(field) = rule.field() {
@@ -162,6 +173,18 @@ impl FieldRules {
                             unique.add(hash);
                         }
                     }
+                    Kind::Sequence(by) => {
+                        if let Some(tally) = tallies.get_mut(rule.rule) {
+                            number(by, record, value, tally, limits);
+                        }
+                    }
+                    Kind::Values => {
+                        let keyed = tallies.get_mut(rule.rule).and_then(|t| t.keyed.as_mut());
+                        if let (Some(hash), Some(keyed)) = (hash::scalar(data), keyed) {
+                            let text = || excerpt(value, limits.string_bytes);
+                            keyed.add(hash, |key| key.see(record.partition, record.offset, text));
+                        }
+                    }
                     Kind::Invalid(_) => {}
                 }
             }
@@ -175,7 +198,9 @@ impl FieldRules {
                 // An object has a member once at most: duplicates of keys are not on the tape.
                 Kind::Missing(_) => (anchors.saturating_sub(found), "missing"),
                 Kind::Null => (found, "null"),
-                Kind::Invalid(_) | Kind::Duplicate | Kind::Numbers => continue,
+                Kind::Invalid(_) | Kind::Duplicate | Kind::Numbers | Kind::Sequence(_) | Kind::Values => {
+                    continue;
+                }
             };
             tally.checked += anchors;
             tally.failed += failed;
@@ -188,6 +213,34 @@ impl FieldRules {
             }
         }
     }
+}
+
+/// Takes a number of a sequence. What is no integer has no place in one.
+fn number(by: &KeyBy, record: &RecordView<'_>, value: Value<'_>, tally: &mut Tally, limits: &Limits) {
+    if value.is_null() {
+        return;
+    }
+    let Some(hash) = key_of(by, record, value.document().root()) else { return };
+    match (integer(value), &mut tally.keyed) {
+        (Some(number), Some(keyed)) => {
+            keyed.add(hash, |key| key.number(number, record.partition, record.offset));
+        }
+        _ => {
+            tally.errors += 1;
+            example(&mut tally.examples, record, limits, || {
+                format!("no integer: {}", excerpt(value, limits.string_bytes))
+            });
+        }
+    }
+}
+
+/// Producers of JSON write 10 as 10.0 at their whim.
+fn integer(value: Value<'_>) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    value.as_i64().or_else(|| match value.data() {
+        Data::F64(n) if n.trunc() == n && n.abs() <= EXACT => Some(n as i64),
+        _ => None,
+    })
 }
 
 /// One example of a record is enough.

@@ -17,6 +17,9 @@
 //! | `failedRows` | documents for which the expression is true or false | those where it is false; errors are tallied apart |
 //! | `schemaViolations` | documents held against a schema | those that do not fit |
 //! | `decodeFailures` | documents and failures | failures |
+//! | `newValues` | strings, numbers, booleans | those that no window before had: the judge's to say |
+//! | `sequenceGaps` | integers of a key or partition | the judge's to say, from the ranges seen |
+//! | `notFollowedBy`, `tooMany` | records that the expressions pick, of a key | the judge's to say, from their times |
 //!
 //! Tombstones, and values in formats that are not decoded, are counted and not checked.
 
@@ -24,21 +27,24 @@ mod accumulator;
 pub mod cel;
 mod event_time;
 mod fields;
+mod keyed;
 mod numbers;
 #[cfg(test)]
 mod tests;
 mod valid;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use self::accumulator::Accumulator;
 use self::event_time::EventTimes;
 use self::fields::FieldRules;
+use self::keyed::{PatternRule, Picked};
 use crate::limits::Limits;
 use crate::merge::{add_example, count_reason};
 use crate::record::RecordView;
-use crate::report::{Example, PaneSummary};
-use crate::rules::{Metric, Origin, SchemaKind, SchemaSource, TopicRules};
+use crate::report::{Example, KeyEvent, PaneSummary};
+use crate::rules::{Metric, Origin, Rule, SchemaKind, SchemaSource, TopicRules};
 use crate::schema::{Schema, SchemaError, cut};
 use crate::tape::{DecodeFailure, Document, Shape};
 
@@ -101,6 +107,9 @@ pub struct Examiner {
     event_times: EventTimes,
     /// Index of the rule, and its expression.
     expressions: Vec<(usize, cel::Program)>,
+    patterns: Vec<PatternRule>,
+    /// What each rule measures, by its id.
+    definitions: HashMap<String, u64>,
 }
 
 impl Examiner {
@@ -117,20 +126,36 @@ impl Examiner {
             SchemaSource::File(_) | SchemaSource::Registry | SchemaSource::None => None,
         };
         let mut expressions = Vec::new();
+        let mut patterns = Vec::new();
         for (index, rule) in rules.rules.iter().enumerate() {
+            let wrong = |error| ExamineError::Expression {
+                rule: rule.id.clone(),
+                origin: rule.origin.clone(),
+                error,
+            };
             if let Metric::FailedRows { expr } = &rule.metric {
-                let program = cel::compile(expr).map_err(|error| ExamineError::Expression {
-                    rule: rule.id.clone(),
-                    origin: rule.origin.clone(),
-                    error,
-                })?;
-                expressions.push((index, program));
+                expressions.push((index, cel::compile(expr).map_err(wrong)?));
+            }
+            if let Some(pattern) = PatternRule::compile(index, rule) {
+                patterns.push(pattern.map_err(wrong)?);
             }
         }
+        let definition = |rule: &Arc<Rule>| Some((rule.id.clone(), rules.definition(&rule.id)?));
+        let definitions = rules.rules.iter().filter_map(definition).collect();
         let mut shape = Shape::new(limits);
         let fields = FieldRules::new(&rules.rules, &mut shape);
         let event_times = EventTimes::new(&rules.rules);
-        Ok(Self { rules, limits: limits.clone(), shape, schema, fields, event_times, expressions })
+        Ok(Self {
+            rules,
+            limits: limits.clone(),
+            shape,
+            schema,
+            fields,
+            event_times,
+            expressions,
+            patterns,
+            definitions,
+        })
     }
 
     /// Goes on from what another one has seen, whose rules these take the place of.
@@ -146,6 +171,12 @@ impl Examiner {
     /// The shape of the topic's records: what [`Decoded::Document`] must be decoded over.
     pub fn shape_mut(&mut self) -> &mut Shape {
         &mut self.shape
+    }
+
+    /// Does a rule look at the headers of records?
+    pub fn names_headers(&self) -> bool {
+        self.expressions.iter().any(|(_, program)| program.names_headers())
+            || self.patterns.iter().any(PatternRule::names_headers)
     }
 
     /// An empty pane.
@@ -180,6 +211,7 @@ impl Examiner {
                 let time_ms = into.own_time_ms;
                 self.event_times.examine(record, time_ms, document, &mut into.tallies, &self.limits);
                 self.evaluate(record, document, into);
+                self.look_for_patterns(record, document, into);
                 into.profile.document(document, &self.shape);
             }
         }
@@ -187,7 +219,11 @@ impl Examiner {
 
     /// What was seen in a pane, as it stands.
     pub fn summary(&self, accumulator: &Accumulator) -> PaneSummary {
-        accumulator.summary(&self.rules.rules, &self.shape)
+        let mut summary = accumulator.summary(&self.rules.rules, &self.shape);
+        for tally in &mut summary.rules {
+            tally.definition = self.definitions.get(&tally.rule).copied().unwrap_or(0);
+        }
+        summary
     }
 
     fn hold_against_schema(
@@ -237,6 +273,27 @@ impl Examiner {
                     });
                 }
                 cel::Outcome::Error(error) => {
+                    tally.errors += 1;
+                    self.example(&mut tally.examples, record, || cut(&format!("error: {error}"), text_bytes));
+                }
+            }
+        }
+    }
+
+    fn look_for_patterns(&self, record: &RecordView<'_>, document: Document<'_>, into: &mut Accumulator) {
+        let text_bytes = self.limits.string_bytes;
+        for pattern in &self.patterns {
+            let Some(tally) = into.tallies.get_mut(pattern.rule) else { continue };
+            match pattern.pick(record, document.root(), text_bytes) {
+                Picked::No => {}
+                Picked::Yes { hash, which } => {
+                    let (partition, offset) = (record.partition, record.offset);
+                    let event = KeyEvent { at_ms: into.at_ms, partition, offset, which };
+                    if let Some(keyed) = &mut tally.keyed {
+                        keyed.add(hash, |key| key.event(event));
+                    }
+                }
+                Picked::Error(error) => {
                     tally.errors += 1;
                     self.example(&mut tally.examples, record, || cut(&format!("error: {error}"), text_bytes));
                 }

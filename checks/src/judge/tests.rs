@@ -30,7 +30,7 @@ fn verdict(rule: &Rule, summary: &PaneSummary) -> Verdict {
 
 fn verdict_after(rule: &Rule, summary: &PaneSummary, history: &[HistoryWindow]) -> Verdict {
     let from_ms = 10_000 * MINUTE;
-    let ctx = Context { now_ms: from_ms + MINUTE, last_record_ms: None, history, sample: Sample::default() };
+    let ctx = Context { history, ..Context::at(from_ms + MINUTE) };
     judge(rule, &Window { from_ms, to_ms: from_ms + MINUTE, summary }, &ctx)
 }
 
@@ -222,7 +222,7 @@ fn freshness_is_the_age_of_the_latest_record() {
     let rule = rule(Metric::Freshness, Unit::Seconds, Some(Threshold::MustBeLessThan(300.0)));
     let summary = PaneSummary::default();
     let at = |last_record_ms| {
-        let ctx = Context { now_ms: 1_000_000, last_record_ms, history: &[], sample: Sample::default() };
+        let ctx = Context { last_record_ms, ..Context::at(1_000_000) };
         judge(&rule, &Window { from_ms: 0, to_ms: 1, summary: &summary }, &ctx)
     };
     assert_eq!(at(None).status, Status::Unknown);

@@ -54,6 +54,11 @@ fn digits_of(value: f64, significant: i32) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// The same of milliseconds.
+pub(super) fn duration_ms(ms: i64) -> String {
+    duration(ms as f64 / 1_000.0)
+}
+
 /// `42.5 s`, `7 min 3 s`, `2 h 5 min`, `3 d 4 h`: seconds exactly below a minute.
 fn duration(seconds: f64) -> String {
     let whole = seconds.abs().min(1e15) as u64;

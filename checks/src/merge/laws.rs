@@ -161,7 +161,7 @@ prop_compose! {
             fields,
             folded_values: n[7],
             rules: rules.into_iter().map(|(rule, (n, examples, uniqueness, numbers))|
-                RuleTally { rule, checked: n[0], failed: n[1], errors: n[2], examples, uniqueness, numbers }).collect(),
+                RuleTally { rule, checked: n[0], failed: n[1], errors: n[2], examples, uniqueness, numbers, keyed: None, definition: 7 }).collect(),
             delay,
             catching_up: n[8], skewed: n[9],
             header_notes: lists[3].clone(),

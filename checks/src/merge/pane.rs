@@ -2,7 +2,9 @@
 
 use super::field::merge_fields;
 use super::{RULES_MAX, merge_examples, merge_option, merge_reasons, union};
-use crate::report::{ExactSum, Histogram, NumberTally, NumericSummary, PaneSummary, RuleTally, Uniqueness};
+use crate::report::{
+    ExactSum, Histogram, Keyed, NumberTally, NumericSummary, PaneSummary, RuleTally, Uniqueness,
+};
 
 impl PaneSummary {
     /// Adds what was seen elsewhere, or in another pane of the same window. The same records must
@@ -60,6 +62,8 @@ impl RuleTally {
         self.errors = self.errors.saturating_add(other.errors);
         merge_examples(&mut self.examples, &other.examples);
         merge_option(&mut self.uniqueness, other.uniqueness.as_ref(), Uniqueness::merge);
+        self.definition = self.definition.max(other.definition);
+        merge_option(&mut self.keyed, other.keyed.as_ref(), Keyed::merge);
         merge_option(&mut self.numbers, other.numbers.as_ref(), NumberTally::merge);
     }
 }

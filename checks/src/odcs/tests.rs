@@ -190,6 +190,7 @@ fn judged(contract: &str, given: &[&str]) -> Vec<(String, Status)> {
     assert_eq!(found.errors(), 0, "{found}");
     let mut file = files.into_iter().next().unwrap();
     let record = |value: &&str| crate::rules::FixtureRecord {
+        topic: None,
         key: None,
         value: Some((*value).to_owned()),
         headers: Vec::new(),
@@ -197,6 +198,7 @@ fn judged(contract: &str, given: &[&str]) -> Vec<(String, Status)> {
         repeat: 1,
     };
     file.tests = vec![crate::rules::Fixture {
+        before: Vec::new(),
         name: "t".to_owned(),
         given: given.iter().map(record).collect(),
         expect: file.rules.iter().map(|rule| (rule.id.clone(), Status::Pass)).collect(),

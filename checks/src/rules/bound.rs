@@ -17,12 +17,14 @@ pub(crate) const OPERATORS: [&str; 8] = [
 
 /// The threshold of a check; `None` when there is none, or a wrong one (which has been said).
 ///
-/// `floor` is the lowest value there is, if there is one.
+/// `floor` is the lowest value there is, if there is one; `has_most`: a share is one of 100 percent at
+/// most.
 pub(super) fn read(
     map: &Map<'_, '_, '_>,
     unit: Unit,
     unit_given: bool,
     floor: Option<f64>,
+    has_most: bool,
 ) -> Option<Threshold> {
     let reader = map.reader();
     let mut written = map.entries().iter().filter(|e| OPERATORS.contains(&e.key.text.as_str()));
@@ -36,7 +38,7 @@ pub(super) fn read(
         );
         return None;
     }
-    let number = |node| read_bound(reader, node, unit, unit_given, floor);
+    let number = |node| read_bound(reader, node, unit, unit_given, floor, has_most);
     let pair = || -> Option<(f64, f64)> {
         let [low, high] = reader.list(&entry.value)? else {
             reader.expected("two bounds (`[low, high]`)", &entry.value);
@@ -64,7 +66,7 @@ pub(super) fn read(
         let message = format!("`{threshold}` can never {what}");
         reader.error_help(entry.value.span, message, domain(unit));
     };
-    match outcomes(threshold, unit, floor) {
+    match outcomes(threshold, unit, floor, has_most) {
         (false, _) => senseless("pass"),
         (_, false) => senseless("fail"),
         (true, true) => return Some(threshold),
@@ -89,6 +91,7 @@ fn read_bound(
     unit: Unit,
     unit_given: bool,
     floor: Option<f64>,
+    has_most: bool,
 ) -> Option<f64> {
     let text = reader.str(node)?;
     let number = match unit {
@@ -115,7 +118,7 @@ fn read_bound(
         reader.error_help(node.span, message, "for a share write `unit: percent` with it");
         return None;
     }
-    if unit == Unit::Percent && number > 100.0 {
+    if unit == Unit::Percent && has_most && number > 100.0 {
         reader.error_help(node.span, format!("{number} is more than 100 percent"), domain(unit));
         return None;
     }
@@ -128,9 +131,9 @@ fn read_bound(
 
 /// Can any value there is pass, and can any fail? Decided at the ends of the unit's values and on
 /// both sides of each bound, which is where the answer changes.
-fn outcomes(threshold: Threshold, unit: Unit, floor: Option<f64>) -> (bool, bool) {
+fn outcomes(threshold: Threshold, unit: Unit, floor: Option<f64>, has_most: bool) -> (bool, bool) {
     let low = floor.unwrap_or(f64::MIN);
-    let high = if unit == Unit::Percent { 100.0 } else { f64::MAX };
+    let high = if unit == Unit::Percent && has_most { 100.0 } else { f64::MAX };
     let bounds = match threshold {
         Threshold::MustBe(t)
         | Threshold::MustNotBe(t)
@@ -173,9 +176,9 @@ mod tests {
             (MustBeBetween(0.0, 100.0), Unit::Rows, (true, true)),
             (MustBeLessThan(300.0), Unit::Seconds, (true, true)),
         ] {
-            assert_eq!(outcomes(threshold, unit, Some(0.0)), expected, "{threshold} {unit:?}");
+            assert_eq!(outcomes(threshold, unit, Some(0.0), true), expected, "{threshold} {unit:?}");
         }
-        assert_eq!(outcomes(MustBeLessThan(0.0), Unit::Value, None), (true, true));
-        assert_eq!(outcomes(MustBeLessThan(0.0), Unit::Value, Some(0.0)), (false, true));
+        assert_eq!(outcomes(MustBeLessThan(0.0), Unit::Value, None, true), (true, true));
+        assert_eq!(outcomes(MustBeLessThan(0.0), Unit::Value, Some(0.0), true), (false, true));
     }
 }

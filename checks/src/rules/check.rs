@@ -2,8 +2,8 @@
 
 use super::bound::{self, OPERATORS};
 use super::{
-    Baseline, FieldPath, Function, Metric, Origin, Rule, Severity, Threshold, TimeSource, Unit, arguments,
-    expr, function, unbuilt,
+    Baseline, FieldPath, Function, Metric, Origin, Rule, Severity, Threshold, TimeSource, Unit, along,
+    arguments, expr, function,
 };
 use crate::yaml::{Map, Node, Reader, nearest, quoted};
 
@@ -40,9 +40,17 @@ enum Kind {
     Delay,
     Lateness,
     OutOfOrder,
+    Sequence,
+    Ratio,
+    NewValues,
+    FieldsAdded,
+    FieldsRemoved,
+    TypeChanged,
+    NotFollowed,
+    TooMany,
 }
 
-const METRICS: [(&str, Kind); 15] = [
+const METRICS: [(&str, Kind); 23] = [
     ("rowCount", Kind::RowCount),
     ("missingValues", Kind::Missing),
     ("nullValues", Kind::Null),
@@ -58,11 +66,15 @@ const METRICS: [(&str, Kind); 15] = [
     ("delay", Kind::Delay),
     ("lateness", Kind::Lateness),
     ("outOfOrder", Kind::OutOfOrder),
+    ("sequenceGaps", Kind::Sequence),
+    ("ratio", Kind::Ratio),
+    ("newValues", Kind::NewValues),
+    ("fieldsAdded", Kind::FieldsAdded),
+    ("fieldsRemoved", Kind::FieldsRemoved),
+    ("typeChanged", Kind::TypeChanged),
+    ("notFollowedBy", Kind::NotFollowed),
+    ("tooMany", Kind::TooMany),
 ];
-
-/// Metrics of the check language that this version does not measure.
-const METRICS_UNBUILT: [&str; 6] =
-    ["fieldsAdded", "fieldsRemoved", "newValues", "ratio", "sequenceGaps", "typeChanged"];
 
 impl Kind {
     fn takes_field(self) -> bool {
@@ -75,7 +87,23 @@ impl Kind {
                 | Self::Drift
                 | Self::Aggregate
                 | Self::Distinct
+                | Self::Sequence
+                | Self::NewValues
         )
+    }
+
+    /// What its arguments are called in the schema that editors read.
+    fn arguments(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Invalid => "invalidValues",
+            Self::Missing => "missingValues",
+            Self::Aggregate | Self::Delay | Self::Lateness => "function",
+            Self::Sequence => "sequenceGaps",
+            Self::Ratio => "ratio",
+            Self::NotFollowed => "notFollowedBy",
+            Self::TooMany => "tooMany",
+            _ => return None,
+        })
     }
 
     fn takes_arguments(self) -> bool {
@@ -83,31 +111,48 @@ impl Kind {
     }
 
     fn needs_arguments(self) -> bool {
-        matches!(self, Self::Invalid | Self::Aggregate)
+        self.takes_arguments()
+            && !matches!(self, Self::Sequence | Self::Missing | Self::Delay | Self::Lateness)
     }
 
-    /// The part of the language that its arguments are of.
-    fn arguments(self) -> Option<&'static str> {
+    /// Has failed records among checked ones, pane by pane.
+    fn is_ratio(self) -> bool {
+        matches!(
+            self,
+            Self::Missing
+                | Self::Null
+                | Self::Invalid
+                | Self::Duplicate
+                | Self::FailedRows
+                | Self::Schema
+                | Self::Decode
+                | Self::OutOfOrder
+        )
+    }
+
+    /// Which pasts it may be held against.
+    fn baselines(self) -> &'static [Baseline] {
         match self {
-            Self::Invalid => Some("invalidValues"),
-            Self::Missing => Some("missingValues"),
-            Self::Aggregate | Self::Delay | Self::Lateness => Some("function"),
-            _ => None,
+            Self::RowCount | Self::Drift => &[Baseline::Seasonal, Baseline::Previous],
+            Self::NewValues | Self::FieldsAdded | Self::FieldsRemoved | Self::TypeChanged => {
+                &[Baseline::Previous]
+            }
+            _ => &[],
         }
     }
 
-    /// Has failed records among checked ones.
-    fn is_ratio(self) -> bool {
-        !matches!(
-            self,
-            Self::RowCount
-                | Self::Freshness
-                | Self::Drift
-                | Self::Aggregate
-                | Self::Distinct
-                | Self::Delay
-                | Self::Lateness
-        )
+    /// Its past alone says what is good, so that no operator is needed.
+    fn is_judged_by_past(self) -> bool {
+        matches!(self, Self::RowCount | Self::Drift)
+    }
+
+    /// A share of it is one of 100 percent at most.
+    fn has_most(self) -> bool {
+        self != Self::Ratio
+    }
+
+    fn takes_min_records(self) -> bool {
+        !matches!(self, Self::RowCount | Self::Freshness)
     }
 
     fn units(self) -> &'static [(&'static str, Unit)] {
@@ -116,6 +161,8 @@ impl Kind {
             Self::Freshness | Self::Delay | Self::Lateness => &[("seconds", Unit::Seconds)],
             Self::Aggregate | Self::Distinct => &[("value", Unit::Value)],
             Self::Drift => &[("score", Unit::Score)],
+            Self::Ratio => &[("percent", Unit::Percent)],
+            Self::FieldsAdded | Self::FieldsRemoved | Self::TypeChanged => &[("rows", Unit::Rows)],
             _ => &[("rows", Unit::Rows), ("percent", Unit::Percent)],
         }
     }
@@ -132,14 +179,18 @@ pub(super) struct MetricShape {
     pub(super) takes_field: bool,
     pub(super) needs_field: bool,
     pub(super) takes_expr: bool,
-    pub(super) takes_arguments: bool,
-    pub(super) needs_arguments: bool,
     /// The definition of its arguments.
     pub(super) arguments: Option<&'static str>,
-    pub(super) takes_baseline: bool,
+    pub(super) needs_arguments: bool,
+    pub(super) baselines: &'static [Baseline],
+    /// A baseline may stand in the place of an operator.
+    pub(super) is_judged_by_past: bool,
     pub(super) needs_baseline: bool,
     pub(super) takes_min_records: bool,
+    pub(super) takes_confidence: bool,
     pub(super) is_bad_when_high: bool,
+    /// A share of it is one of 100 percent at most.
+    pub(super) has_most: bool,
     /// The first one is meant where none is written.
     pub(super) units: &'static [(&'static str, Unit)],
 }
@@ -151,13 +202,15 @@ pub(super) fn shapes() -> impl Iterator<Item = MetricShape> {
         takes_field: kind.takes_field(),
         needs_field: kind.takes_field(),
         takes_expr: kind == Kind::FailedRows,
-        takes_arguments: kind.takes_arguments(),
-        needs_arguments: kind.needs_arguments(),
         arguments: kind.arguments(),
-        takes_baseline: matches!(kind, Kind::Drift | Kind::RowCount),
+        needs_arguments: kind.needs_arguments(),
+        baselines: kind.baselines(),
+        is_judged_by_past: kind.is_judged_by_past(),
         needs_baseline: kind == Kind::Drift,
-        takes_min_records: !matches!(kind, Kind::RowCount | Kind::Freshness),
+        takes_min_records: kind.takes_min_records(),
+        takes_confidence: kind.units().iter().any(|(_, unit)| *unit == Unit::Percent) && kind.has_most(),
         is_bad_when_high: matches!(kind, Kind::Freshness | Kind::Drift),
+        has_most: kind.has_most(),
         units: kind.units(),
     })
 }
@@ -207,10 +260,6 @@ pub(super) fn read_id(reader: &Reader<'_>, node: &Node) -> Option<String> {
 
 fn read_kind(reader: &Reader<'_>, node: &Node) -> Option<Kind> {
     let name = reader.str(node)?;
-    if METRICS_UNBUILT.contains(&name.as_ref()) {
-        unbuilt(reader, node.span, &format!("the metric `{name}`"), "leave the check out for now");
-        return None;
-    }
     if let Some((_, kind)) = METRICS.iter().find(|(metric, _)| *metric == name) {
         return Some(*kind);
     }
@@ -229,7 +278,7 @@ fn read_rule(map: &Map<'_, '_, '_>, kind: Kind, id: String, head: &Head<'_>) -> 
     // A wrong unit has been said; the threshold would only be said wrong along with it.
     let threshold = match unit {
         None if map.has("unit") => None,
-        unit => bound::read(map, unit.unwrap_or(kind.units()[0].1), unit.is_some(), floor),
+        unit => bound::read(map, unit.unwrap_or(kind.units()[0].1), unit.is_some(), floor, kind.has_most()),
     };
     let baseline =
         map.opt_choice("baseline", &[("seasonal", Baseline::Seasonal), ("previous", Baseline::Previous)]);
@@ -340,6 +389,30 @@ fn read_metric(map: &Map<'_, '_, '_>, kind: Kind, head: &Head<'_>) -> Option<Met
         Kind::Delay => Metric::Delay { time: event_time()?, function: figure()? },
         Kind::Lateness => Metric::Lateness { time: event_time()?, function: figure()? },
         Kind::OutOfOrder => Metric::OutOfOrder { time: event_time()? },
+        Kind::Sequence => {
+            let field = need("field", "write `field: $.sequence`: an integer that goes up by one")
+                .and_then(|node| along::single(reader, node, read_path(reader, node)?));
+            let by = along::sequence(reader, map.get("arguments"));
+            Metric::SequenceGaps { field: field?, by: by? }
+        }
+        Kind::Ratio => {
+            let node = need("arguments", "write `arguments: { of: other-topic }`")?;
+            Metric::Ratio { of: along::ratio(reader, node)? }
+        }
+        Kind::NewValues => Metric::NewValues { field: field()? },
+        Kind::FieldsAdded => Metric::FieldsAdded,
+        Kind::FieldsRemoved => Metric::FieldsRemoved,
+        Kind::TypeChanged => Metric::TypeChanged,
+        Kind::NotFollowed => {
+            let help = "write `arguments: { when: \"value.a\", then: \"value.b\", within: 5m }`";
+            let (pattern, then) = along::followed(reader, need("arguments", help)?)?;
+            Metric::NotFollowedBy { pattern: Box::new(pattern), then }
+        }
+        Kind::TooMany => {
+            let help = "write `arguments: { when: \"value.a\", moreThan: 3, within: 1m }`";
+            let (pattern, most) = along::many(reader, need("arguments", help)?)?;
+            Metric::TooMany { pattern: Box::new(pattern), most }
+        }
     })
 }
 
@@ -367,14 +440,19 @@ fn consistent(map: &Map<'_, '_, '_>, kind: Kind, rule: &Rule) {
             let help = "write `baseline: previous` or `baseline: seasonal`";
             reader.error_help(map.key_span("metric"), "`drift` needs a baseline", help);
         }
-        (Kind::Drift | Kind::RowCount, Some(_)) => {}
-        (_, Some(_)) => {
-            let help = "in this version, only `rowCount` and `drift`";
-            reader.error_help(map.key_span("baseline"), format!("`{name}` has no baseline"), help);
+        (_, Some(baseline)) if !kind.baselines().contains(&baseline) => {
+            let (message, help) = if kind.baselines().is_empty() {
+                let help = "`rowCount`, `drift`, `newValues`, `fieldsAdded`, `fieldsRemoved` and `typeChanged` have one";
+                (format!("`{name}` has no baseline"), help)
+            } else {
+                let message = format!("`{name}` is held against the windows before, not a season");
+                (message, "write `baseline: previous`, or leave it out")
+            };
+            reader.error_help(map.key_span("baseline"), message, help);
         }
-        (_, None)
+        (kind, baseline)
             if written.is_none()
-                && !map.has("baseline")
+                && !(map.has("baseline") && (kind.is_judged_by_past() || baseline.is_none()))
                 && !OPERATORS.iter().any(|operator| map.misspelt(operator)) =>
         {
             let help = "write `mustBe: 0`, `mustBeLessThan: 5` or another operator";
@@ -403,6 +481,8 @@ fn consistent(map: &Map<'_, '_, '_>, kind: Kind, rule: &Rule) {
     if rule.unit != Unit::Percent {
         let message = "only a share has a confidence";
         reader.error_help(at, message, "write `unit: percent` with it, or leave it out");
+    } else if kind == Kind::Ratio {
+        reader.error_help(at, "both counts of a `ratio` are exact", "leave it out");
     } else if !(0.5..=0.9999).contains(&confidence) {
         let help = "write `confidence: 95%`";
         reader.error_help(at, "a confidence is from 50% to 99.99%", help);

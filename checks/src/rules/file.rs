@@ -182,8 +182,16 @@ fn unique_ids(reader: &Reader<'_>, nodes: &[Node], what: &str) {
 fn reachable(reader: &Reader<'_>, file: &Map<'_, '_, '_>, rule: &Rule, decode: &Decode, sample: Sample) {
     let at = metric_span(file, rule);
     let opaque = matches!(decode.value, ValueFormat::Text | ValueFormat::Bytes);
-    let looks_inside =
-        rule.field().is_some() || matches!(rule.metric, Metric::FailedRows { .. } | Metric::SchemaViolations);
+    let looks_inside = rule.field().is_some()
+        || rule.metric.pattern().is_some()
+        || matches!(
+            rule.metric,
+            Metric::FailedRows { .. }
+                | Metric::SchemaViolations
+                | Metric::FieldsAdded
+                | Metric::FieldsRemoved
+                | Metric::TypeChanged
+        );
     if opaque && looks_inside {
         let message = format!("`{}` looks into values, and `decode.value` says not to", rule.metric.name());
         reader.error_help(at, message, "write `value: auto`, or leave the check out");
@@ -192,6 +200,13 @@ fn reachable(reader: &Reader<'_>, file: &Map<'_, '_, '_>, rule: &Rule, decode: &
     if matches!(rule.metric, Metric::SchemaViolations) && schemaless {
         let help = "write `schema: { file: schemas/order.json }` under `decode`";
         reader.warning(at, "there is no schema to hold values against", help);
+    }
+    let itself = |of: &str| file.get("topic").and_then(Node::as_scalar).is_some_and(|topic| topic.text == of);
+    if let Metric::Ratio { of } = &rule.metric
+        && itself(of)
+    {
+        let message = format!("the ratio of {} to itself is always 100 percent", quoted(of));
+        reader.error_help(at, message, "name the topic that its records come from");
     }
     let (lost, unseen) = match rule.metric {
         Metric::DuplicateValues { .. } => (
@@ -208,6 +223,12 @@ fn reachable(reader: &Reader<'_>, file: &Map<'_, '_, '_>, rule: &Rule, decode: &
             "a record that came before it may fall out of a sample",
             "records beyond `at_most` are not held against the others",
         ),
+        Metric::SequenceGaps { .. } => {
+            ("what falls out of a sample would look missing", "what is beyond `at_most` would look missing")
+        }
+        Metric::NotFollowedBy { .. } | Metric::TooMany { .. } => {
+            ("what belongs together falls out of a sample", "records beyond `at_most` are not seen")
+        }
         _ => return,
     };
     let message = format!("`{}` needs every record examined", rule.metric.name());

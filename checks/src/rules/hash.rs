@@ -3,8 +3,8 @@
 //! lines, descriptions, owners, tests) is left out.
 
 use super::{
-    CheckFile, Decode, EventTime, Function, Metric, Rule, Sample, SchemaSource, Slo, Threshold, TimeSource,
-    TopicRules, TopicSelector, ValidValues, Window,
+    CheckFile, Decode, EventTime, Function, Metric, Pattern, Rule, Sample, SchemaSource, Slo, Threshold,
+    TimeSource, TopicRules, TopicSelector, ValidValues, Window,
 };
 
 /// FNV-1a, 64 bits, over length-prefixed parts (Fowler, Noll, Vo; draft-eastlake-fnv).
@@ -66,6 +66,16 @@ pub(super) fn of_topic(rules: &TopicRules) -> u64 {
     head(&mut hash, &rules.decode, rules.window, rules.sample, &rules.time);
     rules.rules.iter().for_each(|r| rule(&mut hash, r));
     rules.slos.iter().for_each(|s| slo(&mut hash, s));
+    hash.0
+}
+
+/// Hash of what a rule measures, by which records: not of what the value must be, which changes no
+/// tally.
+pub(super) fn of_definition(rules: &TopicRules, metric: &Metric) -> u64 {
+    let mut hash = Fnv::new();
+    let window = Window { size_ms: 0, pane_ms: 0, allowed_lateness_ms: 0 };
+    head(&mut hash, &rules.decode, window, rules.sample, &rules.time);
+    self::metric(&mut hash, metric);
     hash.0
 }
 
@@ -150,14 +160,40 @@ fn metric(hash: &mut Fnv, metric: &Metric) {
         Metric::NullValues { field }
         | Metric::DistinctCount { field }
         | Metric::DuplicateValues { field }
+        | Metric::NewValues { field }
         | Metric::Drift { field } => hash.text(&field.text),
+        Metric::SequenceGaps { field, by } => {
+            hash.text(&field.text);
+            hash.text(by.as_str());
+        }
+        Metric::Ratio { of } => hash.text(of),
+        Metric::NotFollowedBy { pattern, then } => {
+            self::pattern(hash, pattern);
+            hash.text(then);
+        }
+        Metric::TooMany { pattern, most } => {
+            self::pattern(hash, pattern);
+            hash.number(*most);
+        }
         Metric::InvalidValues { field, valid } => {
             hash.text(&field.text);
             arguments(hash, valid);
         }
         Metric::FailedRows { expr } => hash.text(expr),
-        Metric::RowCount | Metric::SchemaViolations | Metric::DecodeFailures | Metric::Freshness => {}
+        Metric::RowCount
+        | Metric::SchemaViolations
+        | Metric::DecodeFailures
+        | Metric::Freshness
+        | Metric::FieldsAdded
+        | Metric::FieldsRemoved
+        | Metric::TypeChanged => {}
     }
+}
+
+fn pattern(hash: &mut Fnv, pattern: &Pattern) {
+    hash.text(pattern.by.as_str());
+    hash.text(&pattern.when);
+    hash.bytes(&pattern.within_ms.to_le_bytes());
 }
 
 fn arguments(hash: &mut Fnv, valid: &ValidValues) {

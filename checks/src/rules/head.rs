@@ -78,7 +78,11 @@ pub(super) fn topics(file: &Map<'_, '_, '_>) -> Option<TopicSelector> {
 
 /// A name that Kafka accepts.
 fn name(file: &Map<'_, '_, '_>, node: &Node) -> Option<String> {
-    let reader = file.reader();
+    topic_name(file.reader(), node)
+}
+
+/// The same, elsewhere in a file.
+pub(super) fn topic_name(reader: &Reader<'_>, node: &Node) -> Option<String> {
     let name = reader.str(node)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() || name.len() > TOPIC_BYTES_MAX || !name.chars().all(allowed) {

@@ -78,6 +78,43 @@ pub enum Metric {
         /// The payload's own time.
         time: EventTime,
     },
+    /// Numbers missing from sequences that go up by one.
+    SequenceGaps {
+        /// The numbers.
+        field: FieldPath,
+        /// What has a sequence of its own.
+        by: KeyBy,
+    },
+    /// Records read, in percent of those of another topic in the same window.
+    Ratio {
+        /// The other topic.
+        of: String,
+    },
+    /// Values that no window before had.
+    NewValues {
+        /// Which.
+        field: FieldPath,
+    },
+    /// Fields that no window before had.
+    FieldsAdded,
+    /// Fields that the windows before had, and this one should have had by now.
+    FieldsRemoved,
+    /// Fields with values of a type that no window before had.
+    TypeChanged,
+    /// Records that `when` picks with none of the same key that `then` picks soon enough after.
+    NotFollowedBy {
+        /// The first record, and how long after it.
+        pattern: Box<Pattern>,
+        /// CEL: the record that must follow.
+        then: String,
+    },
+    /// Records that `when` picks beyond so many of the same key within a time.
+    TooMany {
+        /// The records, and within which time.
+        pattern: Box<Pattern>,
+        /// As many are allowed.
+        most: u64,
+    },
 }
 
 /// A figure of numbers.
@@ -104,6 +141,28 @@ impl Function {
             Self::Stddev => "stddev",
             Self::Sum => "sum",
             Self::Quantile(_) => "quantile",
+        }
+    }
+}
+
+/// What belongs together.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeyBy {
+    /// Records of the same key; those without one are not looked at.
+    Key,
+    /// Records of the same partition.
+    Partition,
+    /// Records with the same value of a field.
+    Field(FieldPath),
+}
+
+impl KeyBy {
+    /// As written in files.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Key => "key",
+            Self::Partition => "partition",
+            Self::Field(field) => &field.text,
         }
     }
 }
@@ -145,7 +204,32 @@ impl TimeFormat {
     }
 }
 
+/// What the patterns over time have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pattern {
+    /// What belongs together.
+    pub by: KeyBy,
+    /// CEL: the records that are meant.
+    pub when: String,
+    /// How far it reaches, ms.
+    pub within_ms: i64,
+}
+
 impl Metric {
+    /// The pattern over time that it looks for.
+    pub fn pattern(&self) -> Option<&Pattern> {
+        match self {
+            Self::NotFollowedBy { pattern, .. } | Self::TooMany { pattern, .. } => Some(pattern),
+            _ => None,
+        }
+    }
+
+    /// Do the failed records of panes add up to those of all time? What is only known of a whole window
+    /// has no such sum.
+    pub fn fails_by_pane(&self) -> bool {
+        !matches!(self, Self::NewValues { .. } | Self::SequenceGaps { .. }) && self.pattern().is_none()
+    }
+
     /// Its name in files and JSON.
     pub fn name(&self) -> &'static str {
         match self {
@@ -164,6 +248,14 @@ impl Metric {
             Self::Delay { .. } => "delay",
             Self::Lateness { .. } => "lateness",
             Self::OutOfOrder { .. } => "outOfOrder",
+            Self::SequenceGaps { .. } => "sequenceGaps",
+            Self::Ratio { .. } => "ratio",
+            Self::NewValues { .. } => "newValues",
+            Self::FieldsAdded => "fieldsAdded",
+            Self::FieldsRemoved => "fieldsRemoved",
+            Self::TypeChanged => "typeChanged",
+            Self::NotFollowedBy { .. } => "notFollowedBy",
+            Self::TooMany { .. } => "tooMany",
         }
     }
 }

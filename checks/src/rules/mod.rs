@@ -8,6 +8,7 @@
 //! The language is described in docs/checks.md. What belongs to it and is not built in this
 //! version is refused by name, never ignored.
 
+mod along;
 mod arguments;
 mod bound;
 mod check;

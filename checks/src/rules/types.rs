@@ -270,6 +270,8 @@ impl Rule {
             | Metric::DuplicateValues { field }
             | Metric::Aggregate { field, .. }
             | Metric::DistinctCount { field }
+            | Metric::SequenceGaps { field, .. }
+            | Metric::NewValues { field }
             | Metric::Drift { field } => Some(field),
             Metric::Delay { time, .. } | Metric::Lateness { time, .. } | Metric::OutOfOrder { time } => {
                 Some(&time.field)
@@ -278,7 +280,13 @@ impl Rule {
             | Metric::FailedRows { .. }
             | Metric::SchemaViolations
             | Metric::DecodeFailures
-            | Metric::Freshness => None,
+            | Metric::Freshness
+            | Metric::Ratio { .. }
+            | Metric::FieldsAdded
+            | Metric::FieldsRemoved
+            | Metric::TypeChanged
+            | Metric::NotFollowedBy { .. }
+            | Metric::TooMany { .. } => None,
         }
     }
 
@@ -438,6 +446,8 @@ pub struct Slo {
 pub struct Fixture {
     /// Its name.
     pub name: String,
+    /// The windows before this one, the oldest first.
+    pub before: Vec<FixtureWindow>,
     /// The records.
     pub given: Vec<FixtureRecord>,
     /// Rule id and the status expected.
@@ -446,9 +456,20 @@ pub struct Fixture {
     pub origin: Origin,
 }
 
+/// A window before that of a fixture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixtureWindow {
+    /// Its records.
+    pub given: Vec<FixtureRecord>,
+    /// How many windows in a row are like it; at least 1.
+    pub repeat: u64,
+}
+
 /// A record of a fixture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FixtureRecord {
+    /// Another topic that it is of; `None` for the file's own.
+    pub topic: Option<String>,
     /// Key, if any.
     pub key: Option<String>,
     /// The value as JSON text; `None` is a tombstone. `raw` text that is not JSON is allowed.

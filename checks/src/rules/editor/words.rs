@@ -53,6 +53,16 @@ pub(super) fn bound(unit: Unit) -> Value {
     }
 }
 
+/// A bound of a share that may be above 100.
+pub(super) fn endless_percent() -> Value {
+    json!({
+        "anyOf": [
+            { "type": "number", "minimum": 0 },
+            { "type": "string", "pattern": r"^\+?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*%?$" },
+        ],
+    })
+}
+
 /// What a metric measures.
 pub(super) fn metric(name: &str) -> Option<&'static str> {
     Some(match name {
@@ -73,6 +83,16 @@ pub(super) fn metric(name: &str) -> Option<&'static str> {
             "How far behind the greatest event time of the partition: the greatest, or another figure."
         }
         "outOfOrder" => "Documents whose event time is before the greatest seen in the partition.",
+        "sequenceGaps" => "Numbers missing from sequences that go up by one, of a key or partition.",
+        "ratio" => "Records read, in percent of those of another topic (`arguments: { of: … }`).",
+        "newValues" => "Values that none of the windows before had.",
+        "fieldsAdded" => "Fields that none of the windows before had.",
+        "fieldsRemoved" => "Fields that the windows before had and this one should have.",
+        "typeChanged" => "Fields with values of a type that none of the windows before had.",
+        "notFollowedBy" => {
+            "Records of `when` after which none of `then` came within a time, of the same key."
+        }
+        "tooMany" => "Records of `when` beyond so many of the same key within a time.",
         _ => return None,
     })
 }
@@ -205,6 +225,22 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
             "description": "A known form of texts, by its standard (RFC 5321, RFC 3339, ISO 3166-1, …).",
             "enum": FORMATS.map(|(name, _)| name),
         }),
+        ("arguments", "by") => json!({
+            "description": "What belongs together: records of a key, of a partition (sequenceGaps), or with the same value of a field.",
+            "anyOf": [{ "enum": ["key", "partition"] }, { "$ref": "#/$defs/path" }],
+            "default": "key",
+        }),
+        ("arguments", "of") => of("topic", "The topic whose records are 100 percent."),
+        ("arguments", "when") => {
+            json!({ "description": "CEL: the records that are meant.", "type": ["string", "boolean"] })
+        }
+        ("arguments", "then") => {
+            json!({ "description": "CEL: the record that must follow.", "type": ["string", "boolean"] })
+        }
+        ("arguments", "within") => of("duration", "How long after, up to 1h."),
+        ("arguments", "moreThan") => json!({
+            "description": "As many of a key are allowed.", "type": "integer", "minimum": 1, "maximum": 1_000,
+        }),
         ("slo", "id") => of("id", "Its name, unique in its topic."),
         ("slo", "good") => {
             of("id", "A check of this file that counts records: failed ones are the bad events.")
@@ -219,6 +255,12 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
         }),
         ("slo", "over") => of("duration", "Over which period: 1h to 366d."),
         ("test", "name") => of("text", "What it shows."),
+        ("test", "before") => list("test-window", "The windows before this one, the oldest first."),
+        ("test-window", "given") => list("record", "The records of the window; it may have none."),
+        ("test-window", "repeat") => json!({
+            "description": "How many windows in a row are like it.",
+            "type": "integer", "minimum": 1, "maximum": 1_000, "default": 1,
+        }),
         ("test", "given") => list("record", "The records of one window."),
         ("test", "expect") => json!({
             "description": "Verdicts by the ids of checks.",
@@ -235,6 +277,9 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
                 "anyOf": [{ "$ref": "#/$defs/scalar" }, { "type": "array", "items": { "$ref": "#/$defs/scalar" } }],
             },
         }),
+        ("record", "topic") => {
+            of("topic", "Another topic that the record is of: one that a `ratio` counts against.")
+        }
         ("record", "at") => of("duration", "Time after the start of the window."),
         ("record", "repeat") => json!({
             "description": "How many times it is given.",
