@@ -224,11 +224,11 @@ fn an_agent_with_other_files_is_named_until_it_has_the_same() {
         (open, found.len())
     };
     let ours = config.checks.hash;
-    assert_eq!(send(1, 0, ours ^ 1).1, 0, "files are never changed everywhere at once");
-    let (open, _) = send(2, 60, ours ^ 1);
+    assert_eq!(send(1, 1, ours ^ 1).1, 0, "files are never changed everywhere at once");
+    let (open, _) = send(2, 61, ours ^ 1);
     let message = open.expect("a finding");
     assert!(message.contains("agent a") && message.contains(&format!("{:016x}", ours ^ 1)), "{message}");
-    assert_eq!(send(3, 61, ours), (None, 1), "resolved");
+    assert_eq!(send(3, 62, ours), (None, 1), "resolved");
 }
 
 #[test]
