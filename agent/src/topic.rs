@@ -109,7 +109,9 @@ impl Topic {
     pub(crate) fn set_rules(&mut self, rules: Arc<TopicRules>, now_ms: i64) {
         let Some(current) = self.generations.last().filter(|g| g.rules.hash != rules.hash) else { return };
         self.panes.set_window(rules.window);
-        self.generations.push(Generation::new(current.number + 1, rules, &self.limits, now_ms));
+        let mut next = Generation::new(current.number + 1, rules, &self.limits, now_ms);
+        next.examiner.inherit(&current.examiner);
+        self.generations.push(next);
     }
 
     /// A partition is read from `start` on.
@@ -265,9 +267,9 @@ impl Topic {
         self.cursors.values().all(Cursor::is_caught_up)
     }
 
-    /// It belongs to a pipeline: headers are looked at.
-    pub(crate) fn is_traced(&self) -> bool {
-        self.trace_share.is_some()
+    /// It belongs to a pipeline, or a rule names them: headers are looked at.
+    pub(crate) fn needs_headers(&self) -> bool {
+        self.trace_share.is_some() || self.generations.iter().any(|g| g.examiner.names_headers())
     }
 
     /// Nothing of it is in memory any more.

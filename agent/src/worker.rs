@@ -187,7 +187,7 @@ impl Worker {
         self.quiet_polls = 0;
         let Some(topic) = self.topics.get_mut(message.topic()) else { return };
         let arrival_ms = now_ms();
-        let headers = if topic.is_traced() { headers(message) } else { Vec::new() };
+        let headers = if topic.needs_headers() { headers(message) } else { Vec::new() };
         let name = topic.name.clone();
         let record = view(message, &name, &headers);
         let reading = Reading {

@@ -6,19 +6,21 @@
 //! ```
 //!
 //! A test goes through the same code as the records of a topic; only the clock and the offsets are
-//! made up. Each is one window, beginning at a fixed moment, and judged at its end; there is no
-//! history.
+//! made up. Each is one window, beginning at a fixed moment, and judged at its end. The windows that
+//! a test gives as `before` are read and judged one by one ahead of it, and make its past.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::examine::ExamineError;
+use crate::judge;
+use crate::judge::past::History;
 use crate::limits::Limits;
-use crate::offline::{self, Piece};
+use crate::offline::{self, Beside, Judged, Piece};
 use crate::record::{Header, RecordView, Timestamp};
 use crate::report::PaneSummary;
-use crate::rules::{CheckFile, CheckSet, Fixture, Rule, TopicRules, TopicSelector};
+use crate::rules::{CheckFile, CheckSet, Fixture, FixtureRecord, Rule, TopicRules, TopicSelector};
 use crate::verdict::{Status, Verdict};
 
 /// When the window of every test begins, but for rounding it down to a whole window:
@@ -122,33 +124,90 @@ fn verdicts(file: &CheckFile, fixture: &Fixture, limits: &Limits) -> Vec<(String
         TopicSelector::Pattern(_) => UNNAMED_TOPIC,
     };
     let rules = file.for_topic(topic);
-    let from_ms = START_MS - START_MS.rem_euclid(rules.window.size_ms);
-    let to_ms = from_ms + rules.window.size_ms;
-    let summary = match examine(&rules, fixture, from_ms, limits) {
-        Ok(summary) => summary,
+    let size_ms = rules.window.size_ms;
+    let from_ms = START_MS - START_MS.rem_euclid(size_ms);
+    match Story::new(&rules, limits) {
+        Ok(mut story) => {
+            let earlier = fixture.before.iter().fold(0i64, |n, w| n.saturating_add(w.repeat as i64));
+            let mut at_ms = from_ms - earlier * size_ms;
+            for window in &fixture.before {
+                for _ in 0..window.repeat {
+                    story.tell(&window.given, at_ms);
+                    at_ms += size_ms;
+                }
+            }
+            let judged = story.tell(&fixture.given, from_ms);
+            judged.checks.into_iter().map(|(rule, verdict)| (rule.id.clone(), verdict)).collect()
+        }
         // Loading has compiled everything: only a limit could still be in the way.
         Err(error) => {
             let verdict = |rule: &Arc<Rule>| {
                 let verdict = Verdict::without(Status::Error, error.to_string());
-                (rule.id.clone(), Verdict { from_ms, to_ms, ..verdict })
+                (rule.id.clone(), Verdict { from_ms, to_ms: from_ms + size_ms, ..verdict })
             };
-            return rules.rules.iter().map(verdict).collect();
+            rules.rules.iter().map(verdict).collect()
         }
-    };
-    let judged = offline::judge(&rules, &summary, (from_ms, to_ms), Some(to_ms));
-    judged.checks.into_iter().map(|(rule, verdict)| (rule.id.clone(), verdict)).collect()
+    }
 }
 
-/// The records of a test as one pane.
-fn examine(
-    rules: &Arc<TopicRules>,
-    fixture: &Fixture,
-    from_ms: i64,
-    limits: &Limits,
-) -> Result<PaneSummary, ExamineError> {
-    let mut piece = Piece::new(rules, limits)?;
-    let mut offset = 0;
-    for given in &fixture.given {
+/// Windows of one topic, one after the other, each judged by what was before it.
+struct Story<'a> {
+    rules: &'a Arc<TopicRules>,
+    piece: Piece,
+    next_offset: i64,
+    last_record_ms: Option<i64>,
+    past: History,
+    /// The latest windows, as far back as patterns reach.
+    recent: VecDeque<PaneSummary>,
+}
+
+impl<'a> Story<'a> {
+    fn new(rules: &'a Arc<TopicRules>, limits: &Limits) -> Result<Self, ExamineError> {
+        let piece = Piece::new(rules, limits)?;
+        let (past, recent) = (History::default(), VecDeque::new());
+        Ok(Self { rules, piece, next_offset: 0, last_record_ms: None, past, recent })
+    }
+
+    /// The next window; its verdicts.
+    fn tell(&mut self, given: &[FixtureRecord], from_ms: i64) -> Judged {
+        let size_ms = self.rules.window.size_ms;
+        let to_ms = from_ms + size_ms;
+        let mut others: BTreeMap<String, u64> = BTreeMap::new();
+        for record in given {
+            match &record.topic {
+                Some(topic) => *others.entry(topic.clone()).or_default() += record.repeat,
+                None => self.take(record, from_ms),
+            }
+        }
+        let summary = self.piece.turn_over();
+        let mut lead = PaneSummary::default();
+        self.recent.iter().for_each(|window| lead.merge(window));
+        let beside = Beside {
+            past: Some(&self.past),
+            lead: Some(&lead),
+            last_record_ms: self.last_record_ms,
+            others: Some(&others),
+        };
+        let judged = offline::judge_beside(self.rules, &summary, (from_ms, to_ms), Some(to_ms), beside);
+        if summary.last_record_ms > 0 {
+            self.last_record_ms = self.last_record_ms.max(Some(summary.last_record_ms));
+        }
+        let failed = |(rule, verdict): &(Arc<Rule>, Verdict)| {
+            matches!(verdict.status, Status::Fail | Status::Error).then(|| rule.id.clone())
+        };
+        let failed = judged.checks.iter().filter_map(failed).collect();
+        self.past.keep(self.rules, from_ms, to_ms, &summary, failed);
+        // A pattern needs nothing of the windows before but its tallies.
+        self.recent.push_back(PaneSummary { rules: summary.rules, ..PaneSummary::default() });
+        let reach_ms = judge::reach_ms(self.rules.rules.iter().map(Arc::as_ref));
+        let reach = usize::try_from((reach_ms + size_ms - 1) / size_ms).unwrap_or(0);
+        while self.recent.len() > reach {
+            self.recent.pop_front();
+        }
+        judged
+    }
+
+    fn take(&mut self, given: &FixtureRecord, from_ms: i64) {
         let headers: Vec<Header<'_>> = given
             .headers
             .iter()
@@ -156,19 +215,18 @@ fn examine(
             .collect();
         for _ in 0..given.repeat {
             let record = RecordView {
-                topic: &rules.topic,
+                topic: &self.rules.topic,
                 partition: 0,
-                offset,
+                offset: self.next_offset,
                 timestamp: Timestamp::Created(from_ms + given.at_ms),
                 key: given.key.as_deref().map(str::as_bytes),
                 value: given.value.as_deref().map(str::as_bytes),
                 headers: &headers,
             };
-            offset += 1;
-            piece.take_json(&record, from_ms + given.at_ms);
+            self.next_offset += 1;
+            self.piece.take_json(&record, from_ms + given.at_ms);
         }
     }
-    Ok(piece.summary())
 }
 
 fn compare(file: &CheckFile, fixture: &Fixture, verdicts: &[(String, Verdict)]) -> TestRun {
@@ -199,10 +257,15 @@ mod tests {
 
     /// Verdicts of these checks on these records.
     fn judged(checks: &str, given: &str) -> Vec<(String, Status)> {
+        with_past(checks, "", given)
+    }
+
+    /// The same after these windows.
+    fn with_past(checks: &str, before: &str, given: &str) -> Vec<(String, Status)> {
         let ids: Vec<&str> = checks.split("id: ").skip(1).filter_map(|rest| rest.split(',').next()).collect();
         let expect: Vec<String> = ids.iter().map(|id| format!("{id}: pass")).collect();
         let text = format!(
-            "version: 1\ntopic: orders\nchecks: [{checks}]\ntests: [{{ name: t, given: [{given}], expect: {{ {} }} }}]\n",
+            "version: 1\ntopic: orders\nchecks: [{checks}]\ntests: [{{ name: t, before: [{before}], given: [{given}], expect: {{ {} }} }}]\n",
             expect.join(", ")
         );
         let limits = Limits::default();
@@ -278,5 +341,108 @@ mod tests {
         assert_eq!(run.failed(), 0);
         let never: Vec<_> = run.never_failed.iter().map(|never| (never.check.as_str(), never.line)).collect();
         assert_eq!(never, [("b", 5)]);
+    }
+
+    #[test]
+    fn missing_numbers_are_counted_by_key_and_by_partition() {
+        let of = |by: &str| {
+            format!("{{ id: a, metric: sequenceGaps, field: $.n, arguments: {{ by: {by} }}, mustBe: 1 }}")
+        };
+        let given = "{ key: x, value: { n: 1 } }, { key: y, value: { n: 7 } }, { key: x, value: { n: 3 } }, \
+                     { value: { n: 2 } }, { key: y, value: { n: 8.0 } }";
+        assert_eq!(
+            one(&of("key"), given),
+            Status::Pass,
+            "2 is missing of x; the record without a key counts not"
+        );
+        assert_eq!(one(&of("partition"), given), Status::Fail, "4, 5 and 6 are");
+        assert_eq!(one(&of("$.n"), given), Status::Fail, "every number is a sequence of its own");
+        assert_eq!(one(&of("key"), "{ value: { n: 1 } }"), Status::Unknown);
+        assert_eq!(one(&of("partition"), "{ value: { n: one } }"), Status::Error);
+    }
+
+    #[test]
+    fn a_ratio_is_of_the_other_topic_in_the_same_window() {
+        let check = "{ id: a, metric: ratio, arguments: { of: paid }, mustBeBetween: [99, 101] }";
+        let given = |mine: u32, theirs: u32| {
+            format!("{{ value: 1, repeat: {mine} }}, {{ topic: paid, value: 1, repeat: {theirs} }}")
+        };
+        assert_eq!(one(check, &given(99, 100)), Status::Pass);
+        assert_eq!(one(check, &given(98, 100)), Status::Fail);
+        assert_eq!(one(check, &given(102, 100)), Status::Fail);
+        assert_eq!(one(check, "{ value: 1 }"), Status::Unknown);
+        assert_eq!(one(check, "{ topic: paid, value: 1 }"), Status::Fail, "nothing came out");
+    }
+
+    #[test]
+    fn a_value_is_new_once_and_only_when_there_is_a_past() {
+        let check = "{ id: a, metric: newValues, field: $.c, mustBe: 0 }";
+        let past = |n: u32| {
+            format!("{{ given: [{{ value: {{ c: de }} }}, {{ value: {{ c: fr }} }}], repeat: {n} }}")
+        };
+        let verdict = |before: &str, given: &str| with_past(check, before, given)[0].1;
+        assert_eq!(verdict(&past(11), "{ value: { c: it } }"), Status::Unknown);
+        assert_eq!(verdict(&past(12), "{ value: { c: it } }"), Status::Fail);
+        assert_eq!(verdict(&past(12), "{ value: { c: fr } }"), Status::Pass);
+        let once = format!("{}, {{ given: [{{ value: {{ c: it }} }}] }}", past(12));
+        assert_eq!(verdict(&once, "{ value: { c: it } }"), Status::Pass, "it failed, and is known since");
+    }
+
+    #[test]
+    fn fields_that_come_go_or_change_their_type() {
+        let checks = "{ id: a, metric: fieldsAdded, mustBe: 0 }, { id: r, metric: fieldsRemoved, mustBe: 0 }, \
+                      { id: t, metric: typeChanged, mustBe: 0 }";
+        let past = |n: u32| {
+            format!("{{ given: [{{ value: {{ id: 1, who: {{ name: x }} }}, repeat: 50 }}], repeat: {n} }}")
+        };
+        let verdicts = |given: &str| {
+            with_past(checks, &past(3), given).into_iter().map(|(_, status)| status).collect::<Vec<_>>()
+        };
+        use Status::{Fail, Pass, Unknown};
+        assert_eq!(verdicts("{ value: { id: 2.5, who: { name: y } }, repeat: 9 }"), [Pass, Pass, Pass]);
+        assert_eq!(verdicts("{ value: { id: 2, who: { name: y }, new: { a: 1 } } }"), [Fail, Pass, Pass]);
+        assert_eq!(
+            verdicts("{ value: { id: 2 }, repeat: 9 }"),
+            [Pass, Fail, Pass],
+            "with what is in it, once"
+        );
+        assert_eq!(verdicts("{ value: { id: \"2\", who: { name: y } } }"), [Pass, Pass, Fail]);
+        let learning = with_past(checks, &past(2), "{ value: { x: 1 } }");
+        assert!(learning.iter().all(|(_, status)| *status == Unknown), "{learning:?}");
+    }
+
+    #[test]
+    fn what_nothing_follows_is_found_when_its_time_is_up() {
+        let check = "{ id: a, metric: notFollowedBy, arguments: { when: \"value.s == 'new'\", then: \"value.s == 'paid'\", within: 90s }, mustBe: 0 }";
+        let verdict = |before: &str, given: &str| with_past(check, before, given)[0].1;
+        let new = "{ key: k, value: { s: new }, at: 10s }";
+        assert_eq!(verdict("", new), Status::Unknown, "there is time left");
+        assert_eq!(verdict(&format!("{{ given: [{new}] }}"), ""), Status::Fail, "it was up at 1 min 40 s");
+        let paid = |key: &str, at: &str| format!("{{ key: {key}, value: {{ s: paid }}, at: {at} }}");
+        let before = format!("{{ given: [{new}] }}");
+        assert_eq!(verdict(&before, &paid("k", "40s")), Status::Pass, "at the last moment");
+        assert_eq!(verdict(&before, &paid("k", "41s")), Status::Fail);
+        assert_eq!(verdict(&before, &paid("other", "5s")), Status::Fail);
+        let first = format!("{{ given: [{}, {new}] }}", paid("k", "9s"));
+        assert_eq!(verdict(&first, ""), Status::Fail, "what came before does not follow");
+    }
+
+    #[test]
+    fn too_many_of_one_key_within_a_time() {
+        let check = "{ id: a, metric: tooMany, arguments: { when: \"value.s == 'login'\", moreThan: 2, within: 30s }, mustBe: 0 }";
+        let at = |key: &str, at: u32| format!("{{ key: {key}, value: {{ s: login }}, at: {at}s }}");
+        let all = |list: &[String]| list.join(", ");
+        assert_eq!(one(check, &all(&[at("a", 0), at("a", 1), at("b", 2)])), Status::Pass);
+        assert_eq!(one(check, &all(&[at("a", 0), at("a", 1), at("a", 29)])), Status::Fail);
+        assert_eq!(
+            one(check, &all(&[at("a", 0), at("a", 1), at("a", 30)])),
+            Status::Pass,
+            "the first is out"
+        );
+        // Given out of order, judged in order of time.
+        assert_eq!(one(check, &all(&[at("a", 29), at("a", 0), at("a", 1)])), Status::Fail);
+        let before = format!("{{ given: [{}] }}", all(&[at("a", 45), at("a", 50)]));
+        assert_eq!(with_past(check, &before, &at("a", 10))[0].1, Status::Fail, "across windows");
+        assert_eq!(with_past(check, &before, &at("a", 20))[0].1, Status::Pass);
     }
 }

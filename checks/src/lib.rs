@@ -7,6 +7,7 @@ pub mod compare;
 pub mod examine;
 pub mod filter;
 pub mod fixtures;
+pub mod format;
 pub mod judge;
 pub mod limits;
 pub mod merge;

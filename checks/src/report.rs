@@ -8,6 +8,7 @@
 //! ([`Report::decode_bounded`] in `report/codec.rs`).
 
 mod codec;
+mod keyed;
 mod validate;
 mod weigh;
 
@@ -18,6 +19,7 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 
 pub use codec::ReportError;
+pub use keyed::{EVENTS_MAX, KeyEvent, KeySeen, Keyed, KeyedKind, NumberRange, RANGES_MAX};
 pub use validate::Invalid;
 
 /// Version of the envelope; a collector refuses another major version with a clear error.
@@ -304,9 +306,49 @@ pub struct RuleTally {
     /// The first few failures.
     #[prost(message, repeated, tag = "5")]
     pub examples: Vec<Example>,
-    /// For `duplicateValues`.
+    /// For `duplicateValues` and `distinctCount`.
     #[prost(message, optional, tag = "6")]
     pub uniqueness: Option<Uniqueness>,
+    /// For metrics of numbers: `aggregate`, `delay`, `lateness`.
+    #[prost(message, optional, tag = "7")]
+    pub numbers: Option<NumberTally>,
+    /// For metrics that look at values or keys one by one: `newValues`, `sequenceGaps`,
+    /// `notFollowedBy`, `tooMany`.
+    #[prost(message, optional, tag = "20")]
+    pub keyed: Option<Keyed>,
+    /// Hash of what was measured ([`crate::rules::TopicRules::definition`]): tallies of one id that
+    /// measure different things are never added.
+    #[prost(fixed64, tag = "21")]
+    pub definition: u64,
+}
+
+/// The numbers that a rule looks at.
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+pub struct NumberTally {
+    /// Extremes, moments and quantiles.
+    #[prost(message, optional, tag = "1")]
+    pub numeric: Option<NumericSummary>,
+    /// Their sum, to the last digit.
+    #[prost(message, optional, tag = "2")]
+    pub sum: Option<ExactSum>,
+    /// Differences of times below zero: clocks that differ, in nothing else here.
+    #[prost(uint64, tag = "3")]
+    pub skewed: u64,
+}
+
+/// A sum of doubles without rounding: the number `±digits * 2^(32 * low - 1074)`, lowest digit first,
+/// without zeros at either end. Adding is exact ([`crate::merge::sum`]).
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+pub struct ExactSum {
+    /// Below zero.
+    #[prost(bool, tag = "1")]
+    pub negative: bool,
+    /// Digits of 32 bits below the first one.
+    #[prost(uint32, tag = "2")]
+    pub low: u32,
+    /// Its digits.
+    #[prost(uint32, repeated, tag = "3")]
+    pub digits: Vec<u32>,
 }
 
 /// How often each value occurred, by hash: exact until there are more distinct values than

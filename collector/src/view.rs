@@ -200,7 +200,7 @@ pub enum FindingSource {
     /// A service level, by id.
     Slo(String),
     /// A built-in detector: `pipeline_latency`, `lost_traces`, `lost_records`, `group_lag`,
-    /// `commit_ahead_of_end`.
+    /// `commit_ahead_of_end`, `transaction_hanging`, `rules_differ`.
     Detector(String),
 }
 

@@ -70,6 +70,18 @@ fn trim(mut pane: Pane, bytes_max: usize) -> Pane {
             thin(largest);
             bytes = bytes.saturating_sub(before - largest.encoded_len());
         }
+        while bytes > bytes_max
+            && let Some(largest) = summary
+                .rules
+                .iter_mut()
+                .filter_map(|tally| tally.keyed.as_mut())
+                .max_by_key(|keyed| keyed.encoded_len())
+            && largest.keys.len() > 1
+        {
+            let before = largest.encoded_len();
+            largest.thin();
+            bytes = bytes.saturating_sub(before.saturating_sub(largest.encoded_len()));
+        }
     }
     pane
 }

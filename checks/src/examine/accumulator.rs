@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::keyed::KeyedBuilder;
+use super::numbers::NumberBuilder;
 use crate::limits::Limits;
 use crate::merge::count_reason;
 use crate::profile::{Profile, UniquenessBuilder};
@@ -16,7 +18,11 @@ use crate::tape::Shape;
 pub struct Accumulator {
     /// All but the profile, the delay and the rules' tallies.
     pub(super) seen: PaneSummary,
+    /// The time that the record at hand goes by, ms.
+    pub(super) at_ms: i64,
     pub(super) documents: u64,
+    /// Of the record last read, if it has one.
+    pub(super) own_time_ms: Option<i64>,
     pub(super) decode_failed: u64,
     pub(super) delay: Histogram,
     pub(super) profile: Profile,
@@ -32,18 +38,28 @@ pub(super) struct Tally {
     pub(super) errors: u64,
     pub(super) examples: Vec<Example>,
     pub(super) unique: Option<UniquenessBuilder>,
+    pub(super) numbers: Option<Box<NumberBuilder>>,
+    pub(super) keyed: Option<KeyedBuilder>,
 }
 
 impl Accumulator {
     pub(super) fn new(rules: &[Arc<Rule>], limits: &Limits) -> Self {
         let tallies = rules.iter().map(|rule| Tally {
-            unique: matches!(rule.metric, Metric::DuplicateValues { .. })
+            unique: matches!(rule.metric, Metric::DuplicateValues { .. } | Metric::DistinctCount { .. })
                 .then(|| UniquenessBuilder::new(limits.uniqueness_values)),
+            numbers: matches!(
+                rule.metric,
+                Metric::Aggregate { .. } | Metric::Delay { .. } | Metric::Lateness { .. }
+            )
+            .then(Box::default),
+            keyed: KeyedBuilder::of(&rule.metric),
             ..Tally::default()
         });
         Self {
             seen: PaneSummary::default(),
+            at_ms: 0,
             documents: 0,
+            own_time_ms: None,
             decode_failed: 0,
             delay: Histogram::default(),
             profile: Profile::new(limits),
@@ -56,7 +72,9 @@ impl Accumulator {
     pub fn read(&mut self, record: &RecordView<'_>, record_ms: i64, bad_timestamp: bool) {
         let seen = &mut self.seen;
         let is_first = seen.read == 0;
+        self.at_ms = record_ms;
         seen.read += 1;
+        self.own_time_ms = (!bad_timestamp && record_ms > 0).then_some(record_ms);
         let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
         seen.read_bytes += bytes as u64;
         seen.bad_timestamps += u64::from(bad_timestamp);
@@ -108,7 +126,9 @@ impl Accumulator {
             .iter()
             .map(|t| {
                 let unique = t.unique.as_ref().map_or(0, UniquenessBuilder::approximate_bytes);
-                size_of::<Tally>() + examples(&t.examples) + unique
+                let numbers = t.numbers.as_ref().map_or(0, |numbers| numbers.approximate_bytes());
+                let keyed = t.keyed.as_ref().map_or(0, KeyedBuilder::approximate_bytes);
+                size_of::<Tally>() + examples(&t.examples) + unique + numbers + keyed
             })
             .sum();
         size_of::<Self>()
@@ -141,15 +161,26 @@ impl Accumulator {
             errors: tally.errors,
             examples: examples.to_vec(),
             uniqueness: tally.unique.as_ref().map(UniquenessBuilder::summary),
+            numbers: tally.numbers.as_ref().map(|numbers| numbers.summary()),
+            keyed: tally.keyed.as_ref().map(KeyedBuilder::summary),
+            definition: 0,
         };
         match rule.metric {
             Metric::MissingValues { .. }
             | Metric::NullValues { .. }
             | Metric::InvalidValues { .. }
+            | Metric::Aggregate { .. }
+            | Metric::Delay { .. }
+            | Metric::Lateness { .. }
+            | Metric::OutOfOrder { .. }
             | Metric::FailedRows { .. } => Some(of(tally.checked, tally.failed, &tally.examples)),
             Metric::DuplicateValues { .. } => {
                 let (checked, copies) = tally.unique.as_ref().map_or((0, 0), UniquenessBuilder::tally);
                 Some(of(checked, copies, &tally.examples))
+            }
+            Metric::DistinctCount { .. } => {
+                let values = tally.unique.as_ref().map_or(0, |unique| unique.tally().0);
+                Some(of(values, 0, &tally.examples))
             }
             Metric::SchemaViolations => {
                 Some(of(self.seen.schema_checked, self.seen.schema_violations, &self.seen.schema_examples))
@@ -157,7 +188,21 @@ impl Accumulator {
             Metric::DecodeFailures => {
                 Some(of(self.documents + self.decode_failed, self.decode_failed, &self.seen.decode_examples))
             }
-            Metric::RowCount | Metric::Freshness | Metric::Drift { .. } => None,
+            // What failed is only known of whole windows.
+            Metric::NewValues { .. }
+            | Metric::SequenceGaps { .. }
+            | Metric::NotFollowedBy { .. }
+            | Metric::TooMany { .. } => {
+                let checked = tally.keyed.as_ref().map_or(0, KeyedBuilder::total);
+                Some(of(checked, 0, &tally.examples))
+            }
+            Metric::RowCount
+            | Metric::Freshness
+            | Metric::Drift { .. }
+            | Metric::Ratio { .. }
+            | Metric::FieldsAdded
+            | Metric::FieldsRemoved
+            | Metric::TypeChanged => None,
         }
     }
 }

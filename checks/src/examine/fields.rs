@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::accumulator::Tally;
-use super::valid::Valid;
+use super::keyed::key_of;
+use super::valid::{StandIns, Valid};
 use crate::limits::Limits;
 use crate::merge::add_example;
 use crate::profile::hash;
 use crate::record::RecordView;
 use crate::report::Example;
-use crate::rules::{Metric, Rule, Step};
-use crate::tape::{Data, Document, FieldId, PathStep, Shape, excerpt};
+use crate::rules::{KeyBy, Metric, Rule, Step};
+use crate::tape::{Data, Document, FieldId, PathStep, Shape, Value, excerpt};
 
 /// The field rules of a topic, found by field id.
 #[derive(Debug)]
@@ -33,10 +34,14 @@ struct FieldRule {
 
 #[derive(Debug)]
 enum Kind {
-    Missing,
+    /// With what stands for a missing value.
+    Missing(Option<StandIns>),
     Null,
     Invalid(Valid),
     Duplicate,
+    Numbers,
+    Sequence(KeyBy),
+    Values,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,15 +59,29 @@ impl FieldRules {
         let mut all = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
             let kind = match &rule.metric {
-                Metric::MissingValues { .. } => Kind::Missing,
+                Metric::MissingValues { stand_ins, .. } => {
+                    Kind::Missing((!stand_ins.is_empty()).then(|| StandIns::new(stand_ins)))
+                }
                 Metric::NullValues { .. } => Kind::Null,
                 Metric::InvalidValues { valid, .. } => Kind::Invalid(Valid::new(valid)),
-                Metric::DuplicateValues { .. } => Kind::Duplicate,
+                Metric::DuplicateValues { .. } | Metric::DistinctCount { .. } => Kind::Duplicate,
+                Metric::Aggregate { .. } => Kind::Numbers,
+                Metric::SequenceGaps { by, .. } => Kind::Sequence(by.clone()),
+                Metric::NewValues { .. } => Kind::Values,
                 Metric::RowCount
                 | Metric::FailedRows { .. }
                 | Metric::SchemaViolations
                 | Metric::DecodeFailures
                 | Metric::Freshness
+                | Metric::Delay { .. }
+                | Metric::Lateness { .. }
+                | Metric::OutOfOrder { .. }
+                | Metric::Ratio { .. }
+                | Metric::FieldsAdded
+                | Metric::FieldsRemoved
+                | Metric::TypeChanged
+                | Metric::NotFollowedBy { .. }
+                | Metric::TooMany { .. }
                 | Metric::Drift { .. } => continue,
             };
             if let Some(field) = rule.field() {
@@ -125,7 +144,16 @@ impl FieldRules {
                 }
                 let data = value.data();
                 match &rule.kind {
-                    Kind::Missing => rule.found += 1,
+                    Kind::Missing(stand_ins) => {
+                        rule.found += u64::from(!stand_ins.as_ref().is_some_and(|s| s.holds(data)));
+                    }
+                    Kind::Numbers => {
+                        if let Some(tally) = tallies.get_mut(rule.rule)
+                            && let Some(numbers) = &mut tally.numbers
+                        {
+                            tally.checked += u64::from(numbers.add(data));
+                        }
+                    }
                     Kind::Null => rule.found += u64::from(data == Data::Null),
                     Kind::Invalid(valid) if data != Data::Null => {
                         let Some(tally) = tallies.get_mut(rule.rule) else {
@@ -145,6 +173,18 @@ impl FieldRules {
                             unique.add(hash);
                         }
                     }
+                    Kind::Sequence(by) => {
+                        if let Some(tally) = tallies.get_mut(rule.rule) {
+                            number(by, record, value, tally, limits);
+                        }
+                    }
+                    Kind::Values => {
+                        let keyed = tallies.get_mut(rule.rule).and_then(|t| t.keyed.as_mut());
+                        if let (Some(hash), Some(keyed)) = (hash::scalar(data), keyed) {
+                            let text = || excerpt(value, limits.string_bytes);
+                            keyed.add(hash, |key| key.see(record.partition, record.offset, text));
+                        }
+                    }
                     Kind::Invalid(_) => {}
                 }
             }
@@ -154,11 +194,13 @@ impl FieldRules {
             let Some(tally) = tallies.get_mut(rule.rule) else {
                 continue;
             };
-            let (failed, what) = match rule.kind {
+            let (failed, what) = match &rule.kind {
                 // An object has a member once at most: duplicates of keys are not on the tape.
-                Kind::Missing => (anchors.saturating_sub(found), "missing"),
+                Kind::Missing(_) => (anchors.saturating_sub(found), "missing"),
                 Kind::Null => (found, "null"),
-                Kind::Invalid(_) | Kind::Duplicate => continue,
+                Kind::Invalid(_) | Kind::Duplicate | Kind::Numbers | Kind::Sequence(_) | Kind::Values => {
+                    continue;
+                }
             };
             tally.checked += anchors;
             tally.failed += failed;
@@ -171,6 +213,34 @@ impl FieldRules {
             }
         }
     }
+}
+
+/// Takes a number of a sequence. What is no integer has no place in one.
+fn number(by: &KeyBy, record: &RecordView<'_>, value: Value<'_>, tally: &mut Tally, limits: &Limits) {
+    if value.is_null() {
+        return;
+    }
+    let Some(hash) = key_of(by, record, value.document().root()) else { return };
+    match (integer(value), &mut tally.keyed) {
+        (Some(number), Some(keyed)) => {
+            keyed.add(hash, |key| key.number(number, record.partition, record.offset));
+        }
+        _ => {
+            tally.errors += 1;
+            example(&mut tally.examples, record, limits, || {
+                format!("no integer: {}", excerpt(value, limits.string_bytes))
+            });
+        }
+    }
+}
+
+/// Producers of JSON write 10 as 10.0 at their whim.
+fn integer(value: Value<'_>) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    value.as_i64().or_else(|| match value.data() {
+        Data::F64(n) if n.trunc() == n && n.abs() <= EXACT => Some(n as i64),
+        _ => None,
+    })
 }
 
 /// One example of a record is enough.

@@ -10,28 +10,41 @@
 //! | `nullValues` | the same | those where the field is null |
 //! | `invalidValues` | values that are not null | those that are not allowed |
 //! | `duplicateValues` | strings, numbers, booleans | values less distinct values, in this pane |
+//! | `distinctCount` | strings, numbers, booleans | |
+//! | `aggregate` | finite numbers | |
+//! | `delay` | documents with both times, but for negative differences | |
+//! | `lateness`, `outOfOrder` | documents with an event time | those after one with a later event time |
 //! | `failedRows` | documents for which the expression is true or false | those where it is false; errors are tallied apart |
 //! | `schemaViolations` | documents held against a schema | those that do not fit |
 //! | `decodeFailures` | documents and failures | failures |
+//! | `newValues` | strings, numbers, booleans | those that no window before had: the judge's to say |
+//! | `sequenceGaps` | integers of a key or partition | the judge's to say, from the ranges seen |
+//! | `notFollowedBy`, `tooMany` | records that the expressions pick, of a key | the judge's to say, from their times |
 //!
 //! Tombstones, and values in formats that are not decoded, are counted and not checked.
 
 mod accumulator;
 pub mod cel;
+mod event_time;
 mod fields;
+mod keyed;
+mod numbers;
 #[cfg(test)]
 mod tests;
 mod valid;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use self::accumulator::Accumulator;
+use self::event_time::EventTimes;
 use self::fields::FieldRules;
+use self::keyed::{PatternRule, Picked};
 use crate::limits::Limits;
 use crate::merge::{add_example, count_reason};
 use crate::record::RecordView;
-use crate::report::{Example, PaneSummary};
-use crate::rules::{Metric, Origin, SchemaKind, SchemaSource, TopicRules};
+use crate::report::{Example, KeyEvent, PaneSummary};
+use crate::rules::{Metric, Origin, Rule, SchemaKind, SchemaSource, TopicRules};
 use crate::schema::{Schema, SchemaError, cut};
 use crate::tape::{DecodeFailure, Document, Shape};
 
@@ -91,8 +104,12 @@ pub struct Examiner {
     shape: Shape,
     schema: Option<Schema>,
     fields: FieldRules,
+    event_times: EventTimes,
     /// Index of the rule, and its expression.
     expressions: Vec<(usize, cel::Program)>,
+    patterns: Vec<PatternRule>,
+    /// What each rule measures, by its id.
+    definitions: HashMap<String, u64>,
 }
 
 impl Examiner {
@@ -109,19 +126,41 @@ impl Examiner {
             SchemaSource::File(_) | SchemaSource::Registry | SchemaSource::None => None,
         };
         let mut expressions = Vec::new();
+        let mut patterns = Vec::new();
         for (index, rule) in rules.rules.iter().enumerate() {
+            let wrong = |error| ExamineError::Expression {
+                rule: rule.id.clone(),
+                origin: rule.origin.clone(),
+                error,
+            };
             if let Metric::FailedRows { expr } = &rule.metric {
-                let program = cel::compile(expr).map_err(|error| ExamineError::Expression {
-                    rule: rule.id.clone(),
-                    origin: rule.origin.clone(),
-                    error,
-                })?;
-                expressions.push((index, program));
+                expressions.push((index, cel::compile(expr).map_err(wrong)?));
+            }
+            if let Some(pattern) = PatternRule::compile(index, rule) {
+                patterns.push(pattern.map_err(wrong)?);
             }
         }
+        let definition = |rule: &Arc<Rule>| Some((rule.id.clone(), rules.definition(&rule.id)?));
+        let definitions = rules.rules.iter().filter_map(definition).collect();
         let mut shape = Shape::new(limits);
         let fields = FieldRules::new(&rules.rules, &mut shape);
-        Ok(Self { rules, limits: limits.clone(), shape, schema, fields, expressions })
+        let event_times = EventTimes::new(&rules.rules);
+        Ok(Self {
+            rules,
+            limits: limits.clone(),
+            shape,
+            schema,
+            fields,
+            event_times,
+            expressions,
+            patterns,
+            definitions,
+        })
+    }
+
+    /// Goes on from what another one has seen, whose rules these take the place of.
+    pub fn inherit(&mut self, before: &Self) {
+        self.event_times.inherit(&before.event_times);
     }
 
     /// The rules it was made for.
@@ -132,6 +171,12 @@ impl Examiner {
     /// The shape of the topic's records: what [`Decoded::Document`] must be decoded over.
     pub fn shape_mut(&mut self) -> &mut Shape {
         &mut self.shape
+    }
+
+    /// Does a rule look at the headers of records?
+    pub fn names_headers(&self) -> bool {
+        self.expressions.iter().any(|(_, program)| program.names_headers())
+            || self.patterns.iter().any(PatternRule::names_headers)
     }
 
     /// An empty pane.
@@ -163,7 +208,10 @@ impl Examiner {
                 seen.duplicate_keys += u64::from(document.duplicate_keys() > 0);
                 self.hold_against_schema(record, document, schema_verdict, seen);
                 self.fields.examine(record, document, &mut into.tallies, &self.limits);
+                let time_ms = into.own_time_ms;
+                self.event_times.examine(record, time_ms, document, &mut into.tallies, &self.limits);
                 self.evaluate(record, document, into);
+                self.look_for_patterns(record, document, into);
                 into.profile.document(document, &self.shape);
             }
         }
@@ -171,7 +219,11 @@ impl Examiner {
 
     /// What was seen in a pane, as it stands.
     pub fn summary(&self, accumulator: &Accumulator) -> PaneSummary {
-        accumulator.summary(&self.rules.rules, &self.shape)
+        let mut summary = accumulator.summary(&self.rules.rules, &self.shape);
+        for tally in &mut summary.rules {
+            tally.definition = self.definitions.get(&tally.rule).copied().unwrap_or(0);
+        }
+        summary
     }
 
     fn hold_against_schema(
@@ -221,6 +273,27 @@ impl Examiner {
                     });
                 }
                 cel::Outcome::Error(error) => {
+                    tally.errors += 1;
+                    self.example(&mut tally.examples, record, || cut(&format!("error: {error}"), text_bytes));
+                }
+            }
+        }
+    }
+
+    fn look_for_patterns(&self, record: &RecordView<'_>, document: Document<'_>, into: &mut Accumulator) {
+        let text_bytes = self.limits.string_bytes;
+        for pattern in &self.patterns {
+            let Some(tally) = into.tallies.get_mut(pattern.rule) else { continue };
+            match pattern.pick(record, document.root(), text_bytes) {
+                Picked::No => {}
+                Picked::Yes { hash, which } => {
+                    let (partition, offset) = (record.partition, record.offset);
+                    let event = KeyEvent { at_ms: into.at_ms, partition, offset, which };
+                    if let Some(keyed) = &mut tally.keyed {
+                        keyed.add(hash, |key| key.event(event));
+                    }
+                }
+                Picked::Error(error) => {
                     tally.errors += 1;
                     self.example(&mut tally.examples, record, || cut(&format!("error: {error}"), text_bytes));
                 }

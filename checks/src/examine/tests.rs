@@ -90,7 +90,7 @@ fn counts(metric: Metric, payloads: &[&str]) -> (u64, u64) {
 }
 
 fn missing(steps: &[&str]) -> Metric {
-    Metric::MissingValues { field: field(steps) }
+    Metric::MissingValues { field: field(steps), stand_ins: Vec::new() }
 }
 
 fn null(steps: &[&str]) -> Metric {

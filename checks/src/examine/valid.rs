@@ -52,6 +52,7 @@ impl Valid {
             && (a.values.is_none() || self.is_listed(data))
             && a.pattern.as_ref().is_none_or(|p| text(data).is_some_and(|s| p.is_match(s)))
             && self.has_length(data)
+            && a.format.is_none_or(|format| text(data).is_some_and(|s| format.matches(s)))
     }
 
     fn is_listed(&self, data: Data<'_>) -> bool {
@@ -82,6 +83,25 @@ impl Valid {
                 (min <= fewest && most <= max) || (min..=max).contains(&(s.chars().count() as u64))
             }
         })
+    }
+}
+
+/// Values that stand for a missing one.
+#[derive(Debug)]
+pub(super) struct StandIns {
+    null: bool,
+    listed: Valid,
+}
+
+impl StandIns {
+    pub(super) fn new(values: &[serde_json::Value]) -> Self {
+        let listed = ValidValues { values: Some(values.to_vec()), ..ValidValues::default() };
+        Self { null: values.iter().any(serde_json::Value::is_null), listed: Valid::new(&listed) }
+    }
+
+    /// Does this value stand for a missing one?
+    pub(super) fn holds(&self, data: Data<'_>) -> bool {
+        if data == Data::Null { self.null } else { self.listed.holds(data) }
     }
 }
 

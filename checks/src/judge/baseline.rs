@@ -1,6 +1,6 @@
 //! Volume against a threshold, and against the topic's own past.
 
-use super::words::{number, with_unit};
+use super::words::{number, share, with_unit};
 use super::{Context, Found, HistoryWindow, Window, allowed, by_threshold};
 use crate::rules::{Baseline, Rule, Unit};
 use crate::stats::{MAD_TO_SIGMA, median_mad};
@@ -30,6 +30,31 @@ pub(super) fn row_count(rule: &Rule, window: &Window<'_>, ctx: &Context<'_>) -> 
         (_, other) => other,
     };
     found.message = format!("{}; {}", found.message, compared.message);
+    found
+}
+
+/// Records read, of those of another topic in the same window.
+pub(super) fn ratio_of_topics(rule: &Rule, of: &str, window: &Window<'_>, ctx: &Context<'_>) -> Found {
+    let rows = window.summary.read;
+    let Some(others) = ctx.counterpart else {
+        return Found::unknown(format!("`{of}` is not read here, or not all of it in this window"));
+    };
+    if others == 0 {
+        return Found::unknown(format!("{rows} records, and no record of `{of}` in this window"));
+    }
+    let value = rows as f64 * 100.0 / others as f64;
+    let said = share(value, rule.threshold);
+    let message =
+        format!("{rows} records are {said} of the {others} of `{of}`{}", allowed(rule, Unit::Percent));
+    let mut found = Found::new(by_threshold(rule, value), message).with_value(value);
+    found.checked = Some(others);
+    if others < rule.min_records {
+        found.status = Status::Unknown;
+        found.message = format!(
+            "{others} of the {} records of `{of}` that a verdict needs: {}",
+            rule.min_records, found.message
+        );
+    }
     found
 }
 

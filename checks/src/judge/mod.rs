@@ -9,8 +9,13 @@
 //! - With `confidence` a rule fails only when no value of the interval would satisfy it.
 
 mod baseline;
+mod changes;
 mod drift;
+mod figures;
+pub mod past;
+mod patterns;
 mod ratio;
+mod sequence;
 mod words;
 
 pub(crate) use drift::{bins, categories};
@@ -47,6 +52,30 @@ pub struct Context<'a> {
     pub history: &'a [HistoryWindow],
     /// What of the topic is examined.
     pub sample: Sample,
+    /// What was seen just before the window, as far back as the patterns of the rules reach
+    /// ([`reach_ms`]); `None` if nothing was read then.
+    pub lead: Option<&'a PaneSummary>,
+    /// Records of the other topic of a `ratio` in this window; `None` if they are not known.
+    pub counterpart: Option<u64>,
+}
+
+impl Context<'_> {
+    /// Nothing but a moment.
+    pub fn at(now_ms: i64) -> Self {
+        Self {
+            now_ms,
+            last_record_ms: None,
+            history: &[],
+            sample: Sample::default(),
+            lead: None,
+            counterpart: None,
+        }
+    }
+}
+
+/// How far before a window the patterns of these rules look, ms; 0 if there are none.
+pub fn reach_ms<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> i64 {
+    rules.into_iter().filter_map(|rule| rule.metric.pattern()).map(|p| p.within_ms).max().unwrap_or(0)
 }
 
 /// An earlier window.
@@ -66,13 +95,29 @@ pub fn judge(rule: &Rule, window: &Window<'_>, ctx: &Context<'_>) -> Verdict {
         Metric::RowCount => baseline::row_count(rule, window, ctx),
         Metric::Freshness => freshness(rule, ctx),
         Metric::Drift { field } => drift::drift(rule, &field.text, window, ctx),
+        Metric::Aggregate { function, .. }
+        | Metric::Delay { function, .. }
+        | Metric::Lateness { function, .. } => figures::figure(rule, *function, window.summary, ctx),
+        Metric::DistinctCount { .. } => figures::distinct(rule, window.summary, ctx),
+        Metric::Ratio { of } => baseline::ratio_of_topics(rule, of, window, ctx),
+        Metric::FieldsAdded | Metric::FieldsRemoved | Metric::TypeChanged => {
+            changes::fields(rule, window, ctx)
+        }
+        Metric::SequenceGaps { field, by } => match every_record(rule, window.summary, ctx) {
+            Ok(()) => sequence::gaps(rule, field, by, window.summary),
+            Err(why) => Found::unknown(why),
+        },
         Metric::MissingValues { .. }
         | Metric::NullValues { .. }
         | Metric::InvalidValues { .. }
         | Metric::DuplicateValues { .. }
         | Metric::FailedRows { .. }
+        | Metric::OutOfOrder { .. }
         | Metric::SchemaViolations
-        | Metric::DecodeFailures => ratio::ratio(rule, window.summary, ctx),
+        | Metric::NewValues { .. }
+        | Metric::NotFollowedBy { .. }
+        | Metric::TooMany { .. }
+        | Metric::DecodeFailures => ratio::ratio(rule, window, ctx),
     };
     Verdict {
         status: found.status,
@@ -146,6 +191,38 @@ fn wholly_beyond(threshold: Threshold, [low, high]: [f64; 2]) -> bool {
         Threshold::MustBeBetween(a, b) => high < a || b < low,
         Threshold::MustNotBeBetween(a, b) => a <= low && high <= b,
     }
+}
+
+/// Pass or fail where the value is only known to lie within bounds: `unknown` if both could be.
+fn by_bounds(rule: &Rule, bounds: [f64; 2]) -> Status {
+    let Some(threshold) = rule.threshold else { return Status::Pass };
+    if wholly_beyond(threshold, bounds) {
+        return Status::Fail;
+    }
+    let [low, high] = bounds;
+    let within = match threshold {
+        Threshold::MustNotBe(t) => t < low || high < t,
+        Threshold::MustNotBeBetween(a, b) => high < a || b < low,
+        // Everything between two values that are allowed is.
+        _ => threshold.holds(low) && threshold.holds(high),
+    };
+    if within { Status::Pass } else { Status::Unknown }
+}
+
+/// Why a metric that needs every record can say nothing, if some were not examined by design.
+fn every_record(rule: &Rule, summary: &PaneSummary, ctx: &Context<'_>) -> Result<(), String> {
+    if !ratio::is_part(summary, ctx) {
+        return Ok(());
+    }
+    let what = match rule.metric {
+        Metric::DuplicateValues { .. } => "copies of a value are only found",
+        Metric::SequenceGaps { .. } => "missing numbers are only told from unseen ones",
+        _ => "what belongs together is only found",
+    };
+    Err(format!(
+        "{what} when every record is examined; {} of {} were: set sample.examine to 100% and remove sample.at_most",
+        summary.examined, summary.read,
+    ))
 }
 
 fn freshness(rule: &Rule, ctx: &Context<'_>) -> Found {

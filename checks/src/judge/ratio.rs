@@ -1,10 +1,12 @@
 //! Metrics that count: failed of checked.
 
-use super::words::{number, reasons, share, with_unit};
-use super::{Context, Found, allowed, by_threshold, wholly_beyond};
+use std::borrow::Cow;
+
+use super::words::{duration_ms, number, reasons, share, with_unit};
+use super::{Context, Found, Window, allowed, by_threshold, changes, every_record, patterns, wholly_beyond};
 use crate::merge::total;
-use crate::report::{Example, PaneSummary};
-use crate::rules::{FieldPath, Metric, Rule, Step, Unit};
+use crate::report::{Example, PaneSummary, RuleTally};
+use crate::rules::{FieldPath, KeyBy, Metric, Rule, Step, Unit};
 use crate::stats::wilson;
 use crate::verdict::Status;
 
@@ -12,37 +14,84 @@ use crate::verdict::Status;
 const CONFIDENCE: f64 = 0.95;
 
 /// What was counted.
-struct Counts<'a> {
+pub(super) struct Counts<'a> {
     /// Found among the observed.
-    failed: u64,
+    pub(super) failed: u64,
     /// Observed. The shares are of these.
-    checked: u64,
+    pub(super) checked: u64,
     /// The observed ones stand for so many each: above 1 when sampled.
-    weight: f64,
-    errors: u64,
-    examples: &'a [Example],
+    pub(super) weight: f64,
+    pub(super) errors: u64,
+    /// Keys that had too many records at once to be followed.
+    pub(super) overflown: u64,
+    pub(super) examples: Cow<'a, [Example]>,
+    /// Different values among the failed, of `newValues`.
+    pub(super) different: usize,
 }
 
-pub(super) fn ratio(rule: &Rule, summary: &PaneSummary, ctx: &Context<'_>) -> Found {
-    let counts = match count(rule, summary, ctx) {
+impl Counts<'_> {
+    /// Nothing observed.
+    pub(super) fn none() -> Self {
+        Self {
+            failed: 0,
+            checked: 0,
+            weight: 1.0,
+            errors: 0,
+            overflown: 0,
+            examples: Cow::Borrowed(&[]),
+            different: 0,
+        }
+    }
+}
+
+pub(super) fn ratio(rule: &Rule, window: &Window<'_>, ctx: &Context<'_>) -> Found {
+    let summary = window.summary;
+    let counts = match &rule.metric {
+        Metric::NewValues { .. } => changes::new_values(rule, window, ctx),
+        metric if metric.pattern().is_some() => {
+            every_record(rule, summary, ctx).and_then(|()| patterns::count(rule, window, ctx))
+        }
+        _ => count(rule, summary, ctx),
+    };
+    let counts = match counts {
         Ok(counts) => counts,
         Err(why) => return Found::unknown(why),
     };
-    if counts.errors > 0 && counts.errors >= counts.checked {
-        let tried = counts.checked.saturating_add(counts.errors);
-        let source = metric_source(rule);
-        let message = format!("{source} could not be evaluated on {} of {tried} records", counts.errors);
-        return Found {
-            failed: Some(counts.failed),
-            checked: Some(counts.checked),
-            examples: counts.examples.to_vec(),
-            ..Found::new(Status::Error, message)
-        };
+    if counts.errors > 0
+        && let Some(error) = summary.rule(&rule.id).and_then(|tally| evaluated(rule, tally))
+    {
+        return Found { failed: Some(counts.failed), ..error };
     }
     if counts.checked == 0 {
         return Found { failed: Some(0), checked: Some(0), ..Found::unknown(nothing_checked(rule, summary)) };
     }
     verdict(rule, summary, &counts)
+}
+
+/// The verdict on what could not be evaluated on half of the records or more; `None` if it could.
+pub(super) fn evaluated(rule: &Rule, tally: &RuleTally) -> Option<Found> {
+    let RuleTally { checked, errors, .. } = *tally;
+    if errors == 0 || errors < checked {
+        return None;
+    }
+    let tried = checked.saturating_add(errors);
+    let message = match (&rule.metric, rule.field()) {
+        (Metric::FailedRows { expr }, _) => {
+            format!("`{expr}` could not be evaluated on {errors} of {tried} records")
+        }
+        (_, Some(field)) => {
+            format!("{} could not be read as a time in {errors} of {tried} records", field.text)
+        }
+        (metric, None) => format!("{} could not be evaluated on {errors} of {tried} records", metric.name()),
+    };
+    let examples = tally.examples.clone();
+    Some(Found { checked: Some(checked), examples, ..Found::new(Status::Error, message) })
+}
+
+/// Is what was examined only a part of what was read, by its file's own wish?
+pub(super) fn is_part(summary: &PaneSummary, ctx: &Context<'_>) -> bool {
+    let sampled_out = summary.unexamined.iter().any(|r| matches!(r.reason.as_str(), "sample" | "rate"));
+    ctx.sample.examine < 1.0 || sampled_out
 }
 
 fn verdict(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> Found {
@@ -72,6 +121,15 @@ fn verdict(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> Found {
             with_unit(interval[1], rule.unit),
         ));
     }
+    // What came too late to be examined may be what did not follow.
+    let unexamined = total(&summary.unexamined);
+    if status == Status::Fail && unexamined > 0 && matches!(rule.metric, Metric::NotFollowedBy { .. }) {
+        let least = counts.failed.saturating_sub(unexamined) as f64 * value / counts.failed.max(1) as f64;
+        if by_threshold(rule, least) == Status::Pass {
+            status = Status::Unknown;
+            message.push_str(&format!("; {unexamined} records that were not examined may have followed"));
+        }
+    }
     if counts.checked < rule.min_records {
         status = Status::Unknown;
         message =
@@ -92,7 +150,13 @@ fn verdict(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> Found {
 fn count<'a>(rule: &Rule, summary: &'a PaneSummary, ctx: &Context<'_>) -> Result<Counts<'a>, String> {
     let weight =
         if summary.examined == 0 { 1.0 } else { summary.read.max(1) as f64 / summary.examined as f64 };
-    let of = |failed, checked, examples| Counts { failed, checked, weight, errors: 0, examples };
+    let of = |failed, checked, examples: &'a [Example]| Counts {
+        failed,
+        checked,
+        weight,
+        examples: Cow::Borrowed(examples),
+        ..Counts::none()
+    };
     Ok(match rule.metric {
         Metric::SchemaViolations => {
             of(summary.schema_violations, summary.schema_checked, &summary.schema_examples)
@@ -110,26 +174,20 @@ fn count<'a>(rule: &Rule, summary: &'a PaneSummary, ctx: &Context<'_>) -> Result
                 checked: tally.checked,
                 weight,
                 errors: tally.errors,
-                examples: &tally.examples,
+                examples: Cow::Borrowed(&tally.examples),
+                ..Counts::none()
             },
-            None => of(0, 0, &[]),
+            None => Counts::none(),
         },
     })
 }
 
 /// Extra copies across the whole window: exact, or from a uniform sample of the values.
 fn duplicates<'a>(rule: &Rule, summary: &'a PaneSummary, ctx: &Context<'_>) -> Result<Counts<'a>, String> {
-    let sampled_out = summary.unexamined.iter().any(|r| matches!(r.reason.as_str(), "sample" | "rate"));
-    if ctx.sample.examine < 1.0 || sampled_out {
-        let message = format!(
-            "copies of a value are only found when every record is examined; {} of {} were: set sample.examine to 100% and remove sample.at_most",
-            summary.examined, summary.read,
-        );
-        return Err(message);
-    }
+    every_record(rule, summary, ctx)?;
     let Some((tally, uniqueness)) = summary.rule(&rule.id).and_then(|t| Some((t, t.uniqueness.as_ref()?)))
     else {
-        return Ok(Counts { failed: 0, checked: 0, weight: 1.0, errors: 0, examples: &[] });
+        return Ok(Counts::none());
     };
     let (occurrences, copies) = uniqueness.tally();
     let weight = if uniqueness.is_exact() || occurrences == 0 {
@@ -137,7 +195,13 @@ fn duplicates<'a>(rule: &Rule, summary: &'a PaneSummary, ctx: &Context<'_>) -> R
     } else {
         (tally.checked as f64 / occurrences as f64).max(1.0)
     };
-    Ok(Counts { failed: copies, checked: occurrences, weight, errors: 0, examples: &tally.examples })
+    Ok(Counts {
+        failed: copies,
+        checked: occurrences,
+        weight,
+        examples: Cow::Borrowed(&tally.examples),
+        ..Counts::none()
+    })
 }
 
 /// `4 of 120 values of $.amount (3.33%) are invalid`.
@@ -147,7 +211,10 @@ fn evidence(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> String {
     let share = share(failed as f64 * 100.0 / checked as f64, threshold);
     let of = format!("{failed} of {checked}");
     let mut text = match &rule.metric {
-        Metric::MissingValues { field } => {
+        Metric::OutOfOrder { time } => {
+            format!("{of} records ({share}) come after one of a later {} in their partition", time.field.text)
+        }
+        Metric::MissingValues { field, .. } => {
             format!("{} is missing from {of} {} ({share})", field.text, holders(field))
         }
         Metric::NullValues { field } => {
@@ -163,17 +230,53 @@ fn evidence(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> String {
             format!("{of} values ({share}) could not be decoded ({})", reasons(&summary.decode_failures))
         }
         Metric::DecodeFailures => format!("{of} values ({share}) could not be decoded"),
-        Metric::RowCount | Metric::Freshness | Metric::Drift { .. } => of,
+        Metric::NewValues { field } => changes::evidence(field, &of, &share, counts.different),
+        Metric::NotFollowedBy { pattern, .. } => {
+            let within = duration_ms(pattern.within_ms);
+            format!("{of} records ({share}) were not followed within {within}")
+        }
+        Metric::TooMany { pattern, most } => {
+            let (within, by) = (duration_ms(pattern.within_ms), whose(&pattern.by));
+            format!("{of} records ({share}) are beyond {most} of {by} within {within}")
+        }
+        Metric::RowCount
+        | Metric::Freshness
+        | Metric::Drift { .. }
+        | Metric::SequenceGaps { .. }
+        | Metric::Ratio { .. }
+        | Metric::FieldsAdded
+        | Metric::FieldsRemoved
+        | Metric::TypeChanged
+        | Metric::Aggregate { .. }
+        | Metric::DistinctCount { .. }
+        | Metric::Delay { .. }
+        | Metric::Lateness { .. } => of,
     };
     if errors > 0 {
         text.push_str(&format!("; on {errors} more it could not be evaluated"));
     }
     if counts.weight > 1.0 {
         let share = with_unit(100.0 / counts.weight, Unit::Percent);
-        let what = if matches!(rule.metric, Metric::DuplicateValues { .. }) { "values" } else { "records" };
+        let what = match rule.metric {
+            Metric::DuplicateValues { .. } | Metric::NewValues { .. } => "values",
+            Metric::NotFollowedBy { .. } | Metric::TooMany { .. } => "keys",
+            _ => "records",
+        };
         text.push_str(&format!("; a sample of {share} of the {what}"));
     }
+    if counts.overflown > 0 {
+        text.push_str(&format!("; {} keys had too many records at once to be followed", counts.overflown));
+    }
     text
+}
+
+/// What belongs together.
+fn whose(by: &KeyBy) -> String {
+    match by {
+        KeyBy::Key => "one key".to_owned(),
+        KeyBy::Partition => "one partition".to_owned(),
+        KeyBy::Field(field) => format!("one {field}"),
+    }
 }
 
 /// What a member can be missing from.
@@ -185,12 +288,14 @@ fn holders(field: &FieldPath) -> &'static str {
 fn metric_source(rule: &Rule) -> String {
     match &rule.metric {
         Metric::FailedRows { expr } => format!("`{expr}`"),
+        Metric::NotFollowedBy { pattern, then } => format!("`{}` or `{then}`", pattern.when),
+        Metric::TooMany { pattern, .. } => format!("`{}`", pattern.when),
         metric => metric.name().to_owned(),
     }
 }
 
 /// Why there is nothing to judge, from the outside in.
-fn nothing_checked(rule: &Rule, summary: &PaneSummary) -> String {
+pub(super) fn nothing_checked(rule: &Rule, summary: &PaneSummary) -> String {
     let (read, examined) = (summary.read, summary.examined);
     if read == 0 {
         return "no record in this window".to_owned();
@@ -212,6 +317,10 @@ fn nothing_checked(rule: &Rule, summary: &PaneSummary) -> String {
         return format!("none of {tried} values could be decoded ({})", reasons(&summary.decode_failures));
     }
     match (&rule.metric, rule.field()) {
+        (Metric::NotFollowedBy { pattern, .. }, _) => {
+            format!("no record of `{}` was due to be followed in this window", pattern.when)
+        }
+        (Metric::TooMany { pattern, .. }, _) => format!("no record of `{}` in this window", pattern.when),
         (Metric::SchemaViolations, _) => format!("no schema to hold {tried} values against"),
         (_, Some(field)) => format!("no value of {} among {tried} values", field.text),
         _ => format!("nothing checked among {tried} values"),

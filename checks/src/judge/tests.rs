@@ -30,7 +30,7 @@ fn verdict(rule: &Rule, summary: &PaneSummary) -> Verdict {
 
 fn verdict_after(rule: &Rule, summary: &PaneSummary, history: &[HistoryWindow]) -> Verdict {
     let from_ms = 10_000 * MINUTE;
-    let ctx = Context { now_ms: from_ms + MINUTE, last_record_ms: None, history, sample: Sample::default() };
+    let ctx = Context { history, ..Context::at(from_ms + MINUTE) };
     judge(rule, &Window { from_ms, to_ms: from_ms + MINUTE, summary }, &ctx)
 }
 
@@ -62,9 +62,12 @@ fn every_ratio_says_what_it_counts() {
         steps: vec![Step::Key("items".into()), Step::Elements, Step::Key("price".into())],
     };
     for (metric, text) in [
-        (Metric::MissingValues { field: path("email") }, "$.email is missing from 4 of 120 records (3.33%)"),
         (
-            Metric::MissingValues { field: nested },
+            Metric::MissingValues { field: path("email"), stand_ins: Vec::new() },
+            "$.email is missing from 4 of 120 records (3.33%)",
+        ),
+        (
+            Metric::MissingValues { field: nested, stand_ins: Vec::new() },
             "$.items[].price is missing from 4 of 120 elements (3.33%)",
         ),
         (Metric::NullValues { field: path("email") }, "$.email is null in 4 of 120 records (3.33%)"),
@@ -219,7 +222,7 @@ fn freshness_is_the_age_of_the_latest_record() {
     let rule = rule(Metric::Freshness, Unit::Seconds, Some(Threshold::MustBeLessThan(300.0)));
     let summary = PaneSummary::default();
     let at = |last_record_ms| {
-        let ctx = Context { now_ms: 1_000_000, last_record_ms, history: &[], sample: Sample::default() };
+        let ctx = Context { last_record_ms, ..Context::at(1_000_000) };
         judge(&rule, &Window { from_ms: 0, to_ms: 1, summary: &summary }, &ctx)
     };
     assert_eq!(at(None).status, Status::Unknown);
@@ -447,7 +450,7 @@ fn hostile_counts_do_not_panic() {
         Metric::DecodeFailures,
         Metric::Drift { field: path("amount") },
         Metric::DuplicateValues { field: path("amount") },
-        Metric::MissingValues { field: path("amount") },
+        Metric::MissingValues { field: path("amount"), stand_ins: Vec::new() },
         Metric::FailedRows { expr: "x".into() },
     ];
     for metric in metrics {

@@ -6,7 +6,7 @@ use crate::rules::{Threshold, Unit};
 /// A number with its unit, to three significant digits.
 pub(super) fn with_unit(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Rows | Unit::Score => number(value),
+        Unit::Rows | Unit::Score | Unit::Value => number(value),
         Unit::Percent => format!("{}%", number(value)),
         Unit::Seconds => duration(value),
     }
@@ -15,23 +15,28 @@ pub(super) fn with_unit(value: f64, unit: Unit) -> String {
 /// A percentage in as many digits as it takes to tell it from the bound that it is held against: never
 /// "1% are invalid; allowed: less than 1%" of 1.0033%.
 pub(super) fn share(percent: f64, threshold: Option<Threshold>) -> String {
+    threshold.map_or_else(
+        || with_unit(percent, Unit::Percent),
+        |threshold| format!("{}%", told_apart(percent, threshold)),
+    )
+}
+
+/// A number in as many digits as it takes to tell it from a bound.
+pub(super) fn told_apart(value: f64, threshold: Threshold) -> String {
     let (low, high) = match threshold {
-        None => return with_unit(percent, Unit::Percent),
-        Some(
-            Threshold::MustBe(t)
-            | Threshold::MustNotBe(t)
-            | Threshold::MustBeGreaterThan(t)
-            | Threshold::MustBeGreaterOrEqualTo(t)
-            | Threshold::MustBeLessThan(t)
-            | Threshold::MustBeLessOrEqualTo(t),
-        ) => (t, t),
-        Some(Threshold::MustBeBetween(low, high) | Threshold::MustNotBeBetween(low, high)) => (low, high),
+        Threshold::MustBe(t)
+        | Threshold::MustNotBe(t)
+        | Threshold::MustBeGreaterThan(t)
+        | Threshold::MustBeGreaterOrEqualTo(t)
+        | Threshold::MustBeLessThan(t)
+        | Threshold::MustBeLessOrEqualTo(t) => (t, t),
+        Threshold::MustBeBetween(low, high) | Threshold::MustNotBeBetween(low, high) => (low, high),
     };
     let side = |value: f64| (value.total_cmp(&low), value.total_cmp(&high));
     let told = (3..=15)
-        .map(|digits| digits_of(percent, digits))
-        .find(|text| text.parse().is_ok_and(|shown: f64| side(shown) == side(percent)));
-    format!("{}%", told.unwrap_or_else(|| percent.to_string()))
+        .map(|digits| digits_of(value, digits))
+        .find(|text| text.parse().is_ok_and(|shown: f64| side(shown) == side(value)));
+    told.unwrap_or_else(|| value.to_string())
 }
 
 /// Three significant digits below a thousand, whole above; no trailing zeros.
@@ -47,6 +52,11 @@ fn digits_of(value: f64, significant: i32) -> String {
     let decimals = (significant - 1 - magnitude.log10().floor() as i32).clamp(0, 12) as usize;
     let text = format!("{value:.decimals$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// The same of milliseconds.
+pub(super) fn duration_ms(ms: i64) -> String {
+    duration(ms as f64 / 1_000.0)
 }
 
 /// `42.5 s`, `7 min 3 s`, `2 h 5 min`, `3 d 4 h`: seconds exactly below a minute.
@@ -70,7 +80,7 @@ pub(super) fn allowed(threshold: Threshold, unit: Unit) -> String {
     let show = |value| match unit {
         // As written, not rounded: the value may differ in the fourth digit.
         Unit::Percent => format!("{value}%"),
-        Unit::Rows | Unit::Score => format!("{value}"),
+        Unit::Rows | Unit::Score | Unit::Value => format!("{value}"),
         Unit::Seconds => duration(value),
     };
     let bound = match threshold {

@@ -5,7 +5,9 @@
 //! - **associative**: `(a+b)+c` and `a+(b+c)` are bit-identical, but for `mean` and `m2` of
 //!   [`NumericSummary`](crate::report::NumericSummary), which agree to 1e-9 of the spread of the
 //!   values, and for [`TopSummary`](crate::report::TopSummary) beyond [`TOP_VALUES_MAX`] values,
-//!   whose bounds hold in any order though the values listed may differ;
+//!   whose bounds hold in any order though the values listed may differ, as they do for
+//!   [`Keyed`](crate::report::Keyed) sequences of more than
+//!   [`RANGES_MAX`](crate::report::RANGES_MAX) ranges;
 //! - the empty summary is **neutral**;
 //! - counts **saturate**: a hostile `u64::MAX` neither panics nor wraps;
 //! - lists stay **sorted and bounded**, whatever is merged.
@@ -16,8 +18,10 @@
 mod distinct;
 mod field;
 mod histogram;
+mod keyed;
 mod numeric;
 mod pane;
+pub(crate) mod sum;
 mod top;
 mod unique;
 
@@ -29,8 +33,10 @@ use std::cmp::Ordering;
 pub(crate) use distinct::raise;
 pub(crate) use field::{fold_fields, objects_at_parent};
 pub(crate) use histogram::NATIVE_INDEX;
+pub(crate) use keyed::between;
 #[cfg(test)]
 pub(crate) use numeric::collapse;
+pub use sum::SUM_DIGITS_MAX;
 
 use crate::report::{Bin, Example, ReasonCount};
 

@@ -2,7 +2,9 @@
 
 use super::field::merge_fields;
 use super::{RULES_MAX, merge_examples, merge_option, merge_reasons, union};
-use crate::report::{Histogram, PaneSummary, RuleTally, Uniqueness};
+use crate::report::{
+    ExactSum, Histogram, Keyed, NumberTally, NumericSummary, PaneSummary, RuleTally, Uniqueness,
+};
 
 impl PaneSummary {
     /// Adds what was seen elsewhere, or in another pane of the same window. The same records must
@@ -60,5 +62,17 @@ impl RuleTally {
         self.errors = self.errors.saturating_add(other.errors);
         merge_examples(&mut self.examples, &other.examples);
         merge_option(&mut self.uniqueness, other.uniqueness.as_ref(), Uniqueness::merge);
+        self.definition = self.definition.max(other.definition);
+        merge_option(&mut self.keyed, other.keyed.as_ref(), Keyed::merge);
+        merge_option(&mut self.numbers, other.numbers.as_ref(), NumberTally::merge);
+    }
+}
+
+impl NumberTally {
+    /// Adds the numbers of other records.
+    pub fn merge(&mut self, other: &Self) {
+        merge_option(&mut self.numeric, other.numeric.as_ref(), NumericSummary::merge);
+        merge_option(&mut self.sum, other.sum.as_ref(), ExactSum::merge);
+        self.skewed = self.skewed.saturating_add(other.skewed);
     }
 }

@@ -68,6 +68,13 @@ impl<'a> Drafts<'a> {
         false
     }
 
+    /// Are the topic's values Avro?
+    pub(super) fn decodes_avro(&self) -> bool {
+        self.head.iter().filter(|(key, _)| *key == "decode").any(|(_, decode)| {
+            decode.get("value").and_then(Node::as_scalar).is_some_and(|value| value.text == "avro")
+        })
+    }
+
     /// An id made of a name, that no other check of the topic has.
     fn unused(&self, name: &str) -> String {
         let slug = slug(name);

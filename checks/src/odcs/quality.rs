@@ -1,13 +1,11 @@
 //! The quality section: rules of the library become checks; texts, SQL and other engines' rules are
 //! named.
 
-use std::fmt::Write as _;
-
 use super::draft::{Drafts, mapping, slug, text};
-use super::schema::{Place, cel_path};
+use super::schema::Place;
 use super::{list, scalar};
 use crate::rules::OPERATORS;
-use crate::yaml::{self, Node, Style, quoted, to_json};
+use crate::yaml::{self, Node, Style, quoted};
 
 /// A rule of a property, or of the object.
 pub(super) fn rule(rule: &Node, place: Option<&Place>, drafts: &mut Drafts<'_>) {
@@ -78,19 +76,11 @@ fn library(rule: &Node, place: Option<&Place>, drafts: &mut Drafts<'_>) {
             }
         }
         common.push(("severity", text(severity(rule), rule.span)));
-        let mut ways = Vec::new();
-        let mut native = common.clone();
+        let mut native = common;
         native.push(("metric", text(metric, named.span)));
         native.extend(field.clone().map(|field| ("field", field)));
         native.extend(arguments(rule, metric).map(|arguments| ("arguments", arguments)));
-        ways.push(native);
-        if let Some(expr) = stand_ins(rule, metric, place) {
-            let mut rows = common;
-            rows.push(("metric", text("failedRows", named.span)));
-            rows.push(("expr", text(&expr, named.span)));
-            ways.push(rows);
-        }
-        drafts.add(&name, named, ways);
+        drafts.add(&name, named, vec![native]);
     }
 }
 
@@ -133,17 +123,6 @@ fn arguments(rule: &Node, metric: &str) -> Option<Node> {
         .filter_map(|key| Some((key, rule.get(key)?.clone())))
         .collect();
     (!beside.is_empty()).then(|| mapping(beside, rule.span))
-}
-
-/// `missingValues` with values that stand for missing ones, as an expression.
-fn stand_ins(rule: &Node, metric: &str, place: Option<&Place>) -> Option<String> {
-    let arguments = arguments(rule, metric).filter(|_| metric == "missingValues")?;
-    let (parents, value) = cel_path(&place?.steps)?;
-    let mut expr = format!("{parents} && has({value})");
-    for item in list(&arguments, "missingValues") {
-        let _ = write!(expr, " && {value} != {}", to_json(item).ok()?);
-    }
-    Some(expr)
 }
 
 fn severity(rule: &Node) -> &'static str {

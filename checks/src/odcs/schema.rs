@@ -192,15 +192,26 @@ fn types(node: &Node, place: &Place, drafts: &mut Drafts<'_>) {
         && let Some(logical) = kind.as_scalar().filter(|scalar| !scalar.is_null())
     {
         let mut arguments = Vec::new();
-        let mut looser = None;
+        let (mut looser, mut is_formatted) = (None, false);
         match logical.text.as_str() {
             known @ ("string" | "number" | "integer" | "boolean" | "object" | "array") => {
                 arguments.push(("type", text(known, kind.span)));
             }
             "map" => arguments.push(("type", text("object", kind.span))),
             date @ ("date" | "timestamp") => {
-                let format = if date == "date" { "date" } else { "date-time" };
-                arguments.push(("format", text(format, kind.span)));
+                let written = options.and_then(|options| scalar(options, "format"));
+                match moment(date, written.map(|format| format.text.as_str()), drafts.decodes_avro()) {
+                    Ok(format) => {
+                        // What it says is checked: not named as an option below.
+                        is_formatted = true;
+                        arguments.push(("format", text(format, kind.span)));
+                    }
+                    Err(why) => {
+                        let what =
+                            format!("values of the logical type {} are not checked: {why}", quoted(date));
+                        drafts.contract.warn(kind, what, "write a `pattern` in the quality section");
+                    }
+                }
             }
             other => {
                 let what = format!("values of the logical type {} are not checked", quoted(other));
@@ -219,6 +230,7 @@ fn types(node: &Node, place: &Place, drafts: &mut Drafts<'_>) {
                     looser = Some(arguments.clone());
                     "format"
                 }
+                "format" if is_formatted => continue,
                 other => {
                     let what = format!("{} is not checked", quoted(other));
                     let help = "write an `invalidValues` rule in the quality section, or a check file beside";
@@ -248,5 +260,24 @@ fn types(node: &Node, place: &Place, drafts: &mut Drafts<'_>) {
         let allowed = super::sequence(items, values.span);
         check.push(("arguments", mapping(vec![("validValues", allowed)], values.span)));
         drafts.add(&format!("{}-enum", place.name()), values, vec![check]);
+    }
+}
+
+/// The format of texts that are a date or timestamp, or why it cannot be told. The standard takes
+/// ISO 8601 where nothing is written, else a pattern of the JDK's `DateTimeFormatter`.
+fn moment(logical: &str, written: Option<&str>, is_avro: bool) -> Result<&'static str, &'static str> {
+    const TIMES: [&str; 5] = [
+        "yyyy-MM-dd'T'HH:mm:ssXXX",
+        "yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+        "yyyy-MM-dd'T'HH:mm:ssZ",
+        "yyyy-MM-ddTHH:mm:ssZ",
+        "date-time",
+    ];
+    match (logical, written) {
+        _ if is_avro => Err("in Avro they are numbers"),
+        ("date", None | Some("yyyy-MM-dd" | "date")) => Ok("date"),
+        ("timestamp", None) => Ok("date-time"),
+        ("timestamp", Some(format)) if TIMES.contains(&format) => Ok("date-time"),
+        _ => Err("they have a `format` of their own"),
     }
 }

@@ -99,6 +99,39 @@ fn rule<'a>(file: &'a CheckFile, id: &str) -> &'a Rule {
 }
 
 #[test]
+fn formats_become_checks_as_far_as_the_language_has_them() {
+    let contract = |server: &str, properties: &str| {
+        format!(
+            "apiVersion: v3.1.0\nkind: DataContract\nid: c\nversion: 1.0.0\nstatus: active\n\
+             servers: [{{ server: p, type: kafka, host: b, format: {server} }}]\n\
+             schema: [{{ name: t, physicalType: topic, properties: [{properties}] }}]\n"
+        )
+    };
+    let format_of = |server: &str, property: &str| {
+        let text = contract(server, &format!("{{ name: a, {property} }}"));
+        let (files, found) = read(&text);
+        let rule = files[0].rules.iter().find(|rule| rule.id == "a-type");
+        let format = rule.and_then(|rule| match &rule.metric {
+            crate::rules::Metric::InvalidValues { valid, .. } => valid.format.map(|format| format.as_str()),
+            _ => None,
+        });
+        (format, found.warnings())
+    };
+    for (property, format, warnings) in [
+        ("logicalType: string, logicalTypeOptions: { format: email }", Some("email"), 0),
+        ("logicalType: string, logicalTypeOptions: { format: uuid }", Some("uuid"), 0),
+        ("logicalType: string, logicalTypeOptions: { format: password }", None, 1),
+        ("logicalType: date", Some("date"), 0),
+        ("logicalType: timestamp", Some("date-time"), 0),
+        ("logicalType: date, logicalTypeOptions: { format: yyyy-MM-dd }", Some("date"), 0),
+        ("logicalType: date, logicalTypeOptions: { format: dd.MM.yyyy }", None, 2),
+    ] {
+        assert_eq!(format_of("json", property), (format, warnings), "{property}");
+    }
+    assert_eq!(format_of("avro", "logicalType: timestamp"), (None, 1));
+}
+
+#[test]
 fn schema_and_quality_become_checks_of_the_topic() {
     let (files, found) = read(CONTRACT);
     assert_eq!(found.errors(), 0, "{found}");
@@ -157,6 +190,7 @@ fn judged(contract: &str, given: &[&str]) -> Vec<(String, Status)> {
     assert_eq!(found.errors(), 0, "{found}");
     let mut file = files.into_iter().next().unwrap();
     let record = |value: &&str| crate::rules::FixtureRecord {
+        topic: None,
         key: None,
         value: Some((*value).to_owned()),
         headers: Vec::new(),
@@ -164,6 +198,7 @@ fn judged(contract: &str, given: &[&str]) -> Vec<(String, Status)> {
         repeat: 1,
     };
     file.tests = vec![crate::rules::Fixture {
+        before: Vec::new(),
         name: "t".to_owned(),
         given: given.iter().map(record).collect(),
         expect: file.rules.iter().map(|rule| (rule.id.clone(), Status::Pass)).collect(),

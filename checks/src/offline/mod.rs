@@ -13,7 +13,7 @@ mod lines;
 mod piece;
 
 pub use lines::{Line, Lines};
-pub use piece::{Fed, Judged, Piece, judge, overall};
+pub use piece::{Beside, Fed, Judged, Piece, judge, judge_beside, overall};
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,11 @@
 //! A bounded piece of one topic: examined record by record, judged as a whole.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::examine::{Accumulator, Decoded, ExamineError, Examiner, SchemaVerdict};
 use crate::judge;
+use crate::judge::past::History;
 use crate::limits::Limits;
 use crate::record::RecordView;
 use crate::report::PaneSummary;
@@ -169,6 +171,13 @@ impl Piece {
         parts.sum::<u64>() + self.pane.records()
     }
 
+    /// What was seen so far; from here on the next part is seen.
+    pub fn turn_over(&mut self) -> PaneSummary {
+        let summary = self.summary();
+        self.pane = self.examiner.accumulator();
+        summary
+    }
+
     /// What was seen so far.
     pub fn summary(&self) -> PaneSummary {
         self.examiner.summary(&self.pane)
@@ -186,6 +195,19 @@ pub struct Judged {
     pub to_ms: i64,
 }
 
+/// What a verdict on a piece may go by beside the piece.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'a> {
+    /// The windows before it.
+    pub past: Option<&'a History>,
+    /// What was seen just before it, as far back as patterns reach.
+    pub lead: Option<&'a PaneSummary>,
+    /// Latest record time before it.
+    pub last_record_ms: Option<i64>,
+    /// Records of other topics in the same window, by name; `None` if no other topic is known.
+    pub others: Option<&'a BTreeMap<String, u64>>,
+}
+
 /// Judges a piece as one window, from `from_ms` to `to_ms`. `now_ms` is what freshness is measured
 /// at; without it, or without times, nothing is known of it. There is no history.
 pub fn judge(
@@ -194,7 +216,19 @@ pub fn judge(
     (from_ms, to_ms): (i64, i64),
     now_ms: Option<i64>,
 ) -> Judged {
-    let last_record_ms = (summary.last_record_ms > 0).then_some(summary.last_record_ms);
+    judge_beside(rules, summary, (from_ms, to_ms), now_ms, Beside::default())
+}
+
+/// The same, with what is known beside the piece.
+pub fn judge_beside(
+    rules: &TopicRules,
+    summary: &PaneSummary,
+    (from_ms, to_ms): (i64, i64),
+    now_ms: Option<i64>,
+    beside: Beside<'_>,
+) -> Judged {
+    let last_record_ms =
+        (summary.last_record_ms > 0).then_some(summary.last_record_ms).max(beside.last_record_ms);
     let window = judge::Window { from_ms, to_ms, summary };
     let verdict = |rule: &Arc<Rule>| {
         if matches!(rule.metric, Metric::Freshness) && summary.read > 0 {
@@ -207,11 +241,22 @@ pub fn judge(
                 return Verdict { from_ms, to_ms, ..Verdict::without(Status::Unknown, why) };
             }
         }
+        if rule.metric.pattern().is_some() && summary.read > 0 && summary.last_record_ms == 0 {
+            let why = "the data has no record times: nothing is known to follow";
+            return Verdict { from_ms, to_ms, ..Verdict::without(Status::Unknown, why) };
+        }
+        let history = beside.past.map(|past| past.of(rule, from_ms)).unwrap_or_default();
+        let counterpart = match (&rule.metric, beside.others) {
+            (Metric::Ratio { of }, Some(others)) => Some(others.get(of).copied().unwrap_or(0)),
+            _ => None,
+        };
         let context = judge::Context {
-            now_ms: now_ms.unwrap_or(to_ms),
             last_record_ms,
-            history: &[],
+            history: &history,
             sample: rules.sample,
+            lead: beside.lead,
+            counterpart,
+            ..judge::Context::at(now_ms.unwrap_or(to_ms))
         };
         judge::judge(rule, &window, &context)
     };

@@ -60,6 +60,11 @@ pub fn boolean(b: bool) -> u64 {
     word(u64::from(b), Tag::Boolean)
 }
 
+/// Hash of a record's key.
+pub fn key(key: &[u8]) -> u64 {
+    bytes(key, Tag::Text)
+}
+
 /// Hash of a string.
 pub fn text(s: &str) -> u64 {
     bytes(s.as_bytes(), Tag::Text)

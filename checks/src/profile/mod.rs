@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::merge::{TOP_VALUES_MAX, fold_fields};
 use crate::report::{FieldSummary, TextSummary};
 use crate::tape::{Data, Document, FieldId, PathStep, Shape};
-use numbers::Numbers;
+pub(crate) use numbers::Numbers;
 use values::{Distinct, Top};
 
 pub use numbers::RELATIVE_ERROR;

@@ -22,7 +22,7 @@ pub(super) fn value_of(index: i32) -> f64 {
 
 /// Moments and bins, growing.
 #[derive(Debug, Default)]
-pub(super) struct Numbers {
+pub(crate) struct Numbers {
     count: u64,
     not_finite: u64,
     min: f64,
@@ -35,7 +35,7 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    pub(super) fn add(&mut self, x: f64) {
+    pub(crate) fn add(&mut self, x: f64) {
         if !x.is_finite() {
             self.not_finite += 1;
             return;
@@ -71,7 +71,7 @@ impl Numbers {
         }
     }
 
-    pub(super) fn summary(&self) -> NumericSummary {
+    pub(crate) fn summary(&self) -> NumericSummary {
         NumericSummary {
             count: self.count,
             not_finite: self.not_finite,
@@ -86,7 +86,7 @@ impl Numbers {
         }
     }
 
-    pub(super) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         (self.positive.counts.capacity() + self.negative.counts.capacity()) * size_of::<u64>()
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::merge::{
     BINS_MAX, DISTINCT_EXACT_MAX, DISTINCT_PRECISION, EXAMPLES_MAX, FIELDS_MAX, NATIVE_INDEX, REASONS_MAX,
-    RULES_MAX, TOP_VALUES_MAX, UNIQUENESS_MAX,
+    RULES_MAX, SUM_DIGITS_MAX, TOP_VALUES_MAX, UNIQUENESS_MAX,
 };
 
 /// Kafka's longest topic name.
@@ -16,6 +16,8 @@ const TEXT_BYTES: usize = 65_536;
 const TIME_MS_MAX: i64 = 253_402_300_799_999;
 /// 1% bins of every finite double, with room.
 const BIN_INDEX: std::ops::RangeInclusive<i32> = -40_000..=40_000;
+/// Occurrences of one key: more would overflow the sums.
+const COUNT_MAX: u64 = 1 << 48;
 /// Ranks of 52 bits.
 const RANK_MAX: u8 = (64 - DISTINCT_PRECISION + 1) as u8;
 
@@ -165,12 +167,62 @@ fn rule(tally: &RuleTally) -> Checked {
     ensure(id && (1..=64).contains(&tally.rule.len()), "id", "not [a-z0-9_-]{1,64}")?;
     ensure(tally.failed <= tally.checked, "failed", "more than were checked")?;
     examples("examples", &tally.examples)?;
-    let Some(u) = &tally.uniqueness else { return Ok(()) };
+    if let Some(keyed) = &tally.keyed {
+        within(|| "keyed".to_owned(), self::keyed(keyed))?;
+    }
+    if let Some(u) = &tally.uniqueness {
+        uniqueness(u)?;
+    }
+    tally.numbers.as_ref().map_or(Ok(()), |n| within(|| "numbers".to_owned(), numbers(n)))
+}
+
+fn uniqueness(u: &Uniqueness) -> Checked {
     ensure(u.hashes.len() == u.counts.len(), "uniqueness", "as many counts as hashes are due")?;
     ascending("uniqueness", &u.hashes, UNIQUENESS_MAX, |a, b| a < b)?;
     let kept = u.threshold == u64::MAX || u.hashes.last().is_none_or(|last| *last < u.threshold);
     ensure(kept, "uniqueness", "a hash at or above the threshold")?;
     ensure(!u.counts.contains(&0), "uniqueness", "a value that never occurred")
+}
+
+fn numbers(n: &NumberTally) -> Checked {
+    n.numeric.as_ref().map_or(Ok(()), numeric)?;
+    let Some(sum) = &n.sum else { return Ok(()) };
+    let fits = (sum.low as usize).saturating_add(sum.digits.len()) <= SUM_DIGITS_MAX;
+    ensure(fits, "sum", "more digits than a sum has")?;
+    let is_written_once = sum.digits.first() != Some(&0) && sum.digits.last() != Some(&0);
+    ensure(is_written_once, "sum", "zeros at an end")
+}
+
+fn keyed(keyed: &Keyed) -> Checked {
+    let kind = KeyedKind::try_from(keyed.kind);
+    ensure(kind.is_ok(), "kind", "none that is known")?;
+    let kind = keyed.kind();
+    ascending("keys", &keyed.keys, usize::MAX, |a, b| a.hash < b.hash)?;
+    let kept = keyed.threshold == u64::MAX || keyed.keys.last().is_none_or(|k| k.hash < keyed.threshold);
+    ensure(kept, "keys", "a hash at or above the threshold")?;
+    let cost = keyed.keys.iter().fold(0u64, |sum, key| sum.saturating_add(kind.cost(key.count)));
+    ensure(cost <= kind.budget(), "keys", "more than are kept")?;
+    for key in &keyed.keys {
+        ensure(0 < key.count && key.count <= COUNT_MAX, "count", "0, or above 2^48")?;
+        let fits = match kind {
+            KeyedKind::Values => key.example.is_some() && key.ranges.is_empty() && key.events.is_empty(),
+            KeyedKind::Sequence => key.example.is_none() && !key.ranges.is_empty() && key.events.is_empty(),
+            KeyedKind::Events => key.example.is_none() && key.ranges.is_empty(),
+        };
+        ensure(fits, "keys", "something that does not go with the kind")?;
+        let texts = key.example.as_ref().is_none_or(|example| example.value.len() <= TEXT_BYTES);
+        ensure(texts, "example", "too long")?;
+        ensure(key.ranges.iter().all(|r| r.first <= r.last), "ranges", "first above last")?;
+        ascending("ranges", &key.ranges, RANGES_MAX, |a, b| a.last < b.first.saturating_sub(1))?;
+        ascending("events", &key.events, EVENTS_MAX, |a, b| a < b)?;
+        let all = key.events.len() as u64 == key.count || key.events.is_empty();
+        ensure(kind != KeyedKind::Events || all, "events", "not as many as were counted")?;
+        key.events.iter().try_for_each(|event| {
+            ensure(matches!(event.which, 1..=3), "events", "of no expression")?;
+            time("events", event.at_ms)
+        })?;
+    }
+    Ok(())
 }
 
 fn field(f: &FieldSummary) -> Checked {

@@ -2,11 +2,15 @@
 
 use serde_json::Value;
 
-use super::{ValidValues, ValueType, unbuilt};
+use super::{ValidValues, ValueType};
+use crate::format::FORMATS;
 use crate::yaml::{Map, Node, Reader, quoted, to_json};
 
 pub(super) const KEYS: [&str; 8] =
     ["min", "max", "validValues", "pattern", "minLength", "maxLength", "type", "format"];
+
+/// Of `missingValues`.
+pub(super) const STAND_IN_KEYS: [&str; 1] = ["missingValues"];
 
 /// Values a list may allow.
 const VALUES_MAX: usize = 10_000;
@@ -26,9 +30,6 @@ pub(super) const TYPES: [(&str, ValueType); 6] = [
 pub(super) fn read(reader: &Reader<'_>, node: &Node) -> Option<ValidValues> {
     let map = reader.map(node, &KEYS)?;
     let before = reader.errors();
-    if let Some(entry) = map.entry("format") {
-        unbuilt(reader, entry.key.span, "`format`", "write a `pattern` instead");
-    }
     let length = |key| map.opt_integer(key, 0..=i64::MAX).and_then(|n| u64::try_from(n).ok());
     let valid = ValidValues {
         min: map.opt_number("min"),
@@ -38,13 +39,35 @@ pub(super) fn read(reader: &Reader<'_>, node: &Node) -> Option<ValidValues> {
         min_length: length("minLength"),
         max_length: length("maxLength"),
         value_type: map.opt_choice("type", &TYPES),
+        format: map.opt_choice("format", &FORMATS),
     };
     if map.entries().is_empty() {
-        let help = "write `min`, `max`, `validValues`, `pattern`, `minLength`, `maxLength` or `type`";
+        let help =
+            "write `min`, `max`, `validValues`, `pattern`, `minLength`, `maxLength`, `type` or `format`";
         reader.error_help(node.span, "no argument says which values are valid", help);
     }
     contradictions(&map, &valid);
     (reader.errors() == before).then_some(valid)
+}
+
+/// Arguments of `missingValues`: values that stand for a missing one, null among them if they say so.
+pub(super) fn read_stand_ins(reader: &Reader<'_>, node: &Node) -> Option<Vec<Value>> {
+    let map = reader.map(node, &STAND_IN_KEYS)?;
+    let Some(list) = map.get("missingValues") else {
+        if !map.misspelt("missingValues") {
+            let help = "write `missingValues: [\"\", \"N/A\"]`, or leave `arguments` out";
+            reader.error_help(node.span, "no argument says which values stand for a missing one", help);
+        }
+        return None;
+    };
+    let items = reader.list(list)?;
+    if items.is_empty() || items.len() > VALUES_MAX {
+        let message = format!("a list of 1 to {VALUES_MAX} values, not of {}", items.len());
+        reader.error_help(list.span, message, "list the values that stand for a missing one");
+        return None;
+    }
+    let stand_in = |item: &Node| if item.is_null() { Some(Value::Null) } else { value(reader, item) };
+    items.iter().map(stand_in).collect()
 }
 
 fn values(reader: &Reader<'_>, node: &Node) -> Option<Vec<Value>> {
@@ -129,7 +152,7 @@ fn contradictions(map: &Map<'_, '_, '_>, valid: &ValidValues) {
     }
     let first = |keys: &'static [&'static str]| keys.iter().find(|key| map.has(key)).copied();
     let numeric = first(&["min", "max"]);
-    let textual = first(&["pattern", "minLength", "maxLength"]);
+    let textual = first(&["pattern", "minLength", "maxLength", "format"]);
     if let (Some(numeric), Some(textual)) = (numeric, textual) {
         let message = format!("`{numeric}` is for numbers and `{textual}` for texts: nothing is both");
         reader.error_help(map.key_span(textual), message, "make two checks of them");
@@ -174,13 +197,17 @@ fn fits(value: &Value, valid: &ValidValues) -> bool {
         || value
             .as_f64()
             .is_some_and(|n| valid.min.is_none_or(|min| n >= min) && valid.max.is_none_or(|max| n <= max));
-    let textual = valid.pattern.is_some() || valid.min_length.is_some() || valid.max_length.is_some();
+    let textual = valid.pattern.is_some()
+        || valid.min_length.is_some()
+        || valid.max_length.is_some()
+        || valid.format.is_some();
     let text = !textual
         || value.as_str().is_some_and(|text| {
             let length = text.chars().count() as u64;
             valid.min_length.is_none_or(|min| length >= min)
                 && valid.max_length.is_none_or(|max| length <= max)
                 && valid.pattern.as_ref().is_none_or(|pattern| pattern.is_match(text))
+                && valid.format.is_none_or(|format| format.matches(text))
         });
     typed && ranged && text
 }

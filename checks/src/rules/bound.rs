@@ -16,7 +16,16 @@ pub(crate) const OPERATORS: [&str; 8] = [
 ];
 
 /// The threshold of a check; `None` when there is none, or a wrong one (which has been said).
-pub(super) fn read(map: &Map<'_, '_, '_>, unit: Unit, unit_given: bool) -> Option<Threshold> {
+///
+/// `floor` is the lowest value there is, if there is one; `has_most`: a share is one of 100 percent at
+/// most.
+pub(super) fn read(
+    map: &Map<'_, '_, '_>,
+    unit: Unit,
+    unit_given: bool,
+    floor: Option<f64>,
+    has_most: bool,
+) -> Option<Threshold> {
     let reader = map.reader();
     let mut written = map.entries().iter().filter(|e| OPERATORS.contains(&e.key.text.as_str()));
     let entry = written.next()?;
@@ -29,7 +38,7 @@ pub(super) fn read(map: &Map<'_, '_, '_>, unit: Unit, unit_given: bool) -> Optio
         );
         return None;
     }
-    let number = |node| read_bound(reader, node, unit, unit_given);
+    let number = |node| read_bound(reader, node, unit, unit_given, floor, has_most);
     let pair = || -> Option<(f64, f64)> {
         let [low, high] = reader.list(&entry.value)? else {
             reader.expected("two bounds (`[low, high]`)", &entry.value);
@@ -57,7 +66,7 @@ pub(super) fn read(map: &Map<'_, '_, '_>, unit: Unit, unit_given: bool) -> Optio
         let message = format!("`{threshold}` can never {what}");
         reader.error_help(entry.value.span, message, domain(unit));
     };
-    match outcomes(threshold, unit) {
+    match outcomes(threshold, unit, floor, has_most) {
         (false, _) => senseless("pass"),
         (_, false) => senseless("fail"),
         (true, true) => return Some(threshold),
@@ -72,10 +81,18 @@ fn domain(unit: Unit) -> &'static str {
         Unit::Percent => "a share is from 0 to 100 percent",
         Unit::Seconds => "an age is 0 or more",
         Unit::Score => "a score is 0 or more",
+        Unit::Value => "a number of values, or a spread of them, is 0 or more",
     }
 }
 
-fn read_bound(reader: &Reader<'_>, node: &Node, unit: Unit, unit_given: bool) -> Option<f64> {
+fn read_bound(
+    reader: &Reader<'_>,
+    node: &Node,
+    unit: Unit,
+    unit_given: bool,
+    floor: Option<f64>,
+    has_most: bool,
+) -> Option<f64> {
     let text = reader.str(node)?;
     let number = match unit {
         Unit::Seconds => match parse_duration_ms(&text) {
@@ -94,18 +111,18 @@ fn read_bound(reader: &Reader<'_>, node: &Node, unit: Unit, unit_given: bool) ->
             reader.error_help(node.span, message, "write `unit: percent` with it");
             return None;
         }
-        Unit::Rows | Unit::Score => reader.number(node)?,
+        Unit::Rows | Unit::Score | Unit::Value => reader.number(node)?,
     };
     if unit == Unit::Rows && number.fract() != 0.0 {
         let message = format!("{number} is not a whole number of rows");
         reader.error_help(node.span, message, "for a share write `unit: percent` with it");
         return None;
     }
-    if unit == Unit::Percent && number > 100.0 {
+    if unit == Unit::Percent && has_most && number > 100.0 {
         reader.error_help(node.span, format!("{number} is more than 100 percent"), domain(unit));
         return None;
     }
-    if number < 0.0 {
+    if floor.is_some_and(|floor| number < floor) {
         reader.error_help(node.span, format!("{number} is below 0"), domain(unit));
         return None;
     }
@@ -114,8 +131,9 @@ fn read_bound(reader: &Reader<'_>, node: &Node, unit: Unit, unit_given: bool) ->
 
 /// Can any value there is pass, and can any fail? Decided at the ends of the unit's values and on
 /// both sides of each bound, which is where the answer changes.
-fn outcomes(threshold: Threshold, unit: Unit) -> (bool, bool) {
-    let high = if unit == Unit::Percent { 100.0 } else { f64::MAX };
+fn outcomes(threshold: Threshold, unit: Unit, floor: Option<f64>, has_most: bool) -> (bool, bool) {
+    let low = floor.unwrap_or(f64::MIN);
+    let high = if unit == Unit::Percent && has_most { 100.0 } else { f64::MAX };
     let bounds = match threshold {
         Threshold::MustBe(t)
         | Threshold::MustNotBe(t)
@@ -129,8 +147,8 @@ fn outcomes(threshold: Threshold, unit: Unit) -> (bool, bool) {
         let step = if unit == Unit::Rows { 1.0 } else { t.abs().max(1.0) * 1e-9 };
         [t - step, t, t + step]
     };
-    let values = bounds.into_iter().flat_map(beside).chain([0.0, high]);
-    values.filter(|value| (0.0..=high).contains(value)).fold((false, false), |(pass, fail), value| {
+    let values = bounds.into_iter().flat_map(beside).chain([low, high]);
+    values.filter(|value| (low..=high).contains(value)).fold((false, false), |(pass, fail), value| {
         let holds = threshold.holds(value);
         (pass || holds, fail || !holds)
     })
@@ -158,7 +176,9 @@ mod tests {
             (MustBeBetween(0.0, 100.0), Unit::Rows, (true, true)),
             (MustBeLessThan(300.0), Unit::Seconds, (true, true)),
         ] {
-            assert_eq!(outcomes(threshold, unit), expected, "{threshold} {unit:?}");
+            assert_eq!(outcomes(threshold, unit, Some(0.0), true), expected, "{threshold} {unit:?}");
         }
+        assert_eq!(outcomes(MustBeLessThan(0.0), Unit::Value, None, true), (true, true));
+        assert_eq!(outcomes(MustBeLessThan(0.0), Unit::Value, Some(0.0), true), (false, true));
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    CheckFile, Decode, Metric, Rule, Sample, SchemaSource, TimeSource, ValueFormat, check, fixture, head,
-    slo, unbuilt,
+    CheckFile, Decode, Function, Metric, Rule, Sample, SchemaSource, ValueFormat, check, fixture, head, slo,
+    unbuilt,
 };
 use crate::limits::Limits;
 use crate::yaml::{self, Diagnostics, Map, Node, Reader, Span, quoted};
@@ -108,22 +108,20 @@ fn resolve(reader: &Reader<'_>, node: &Node, loader: &Loader<'_>) -> Option<Chec
         None if file.misspelt("version") => {}
         None => reader.error_help(file.span(), "`version` is missing", "begin the file with `version: 1`"),
     }
-    for (key, help) in [
-        ("segment_by", "leave it out for now"),
-        ("time", "leave it out for now: records go by their own timestamp"),
-    ] {
-        if file.has(key) {
-            unbuilt(reader, file.key_span(key), &format!("`{key}`"), help);
-        }
+    if file.has("segment_by") {
+        unbuilt(reader, file.key_span("segment_by"), "`segment_by`", "leave it out for now");
     }
     let topics = head::topics(&file);
     let decode = head::decode(&file, loader);
+    let time = head::time(&file);
     let window = head::window(&file);
     let sample = head::sample(&file);
     let owner = file.opt_str("owner").unwrap_or_default();
 
+    let head =
+        check::Head { owner: &owner, time: &time, has_time: file.has("time") || file.misspelt("time") };
     let checks: Vec<_> =
-        items(&file, "checks").iter().filter_map(|node| check::read(reader, node, &owner)).collect();
+        items(&file, "checks").iter().filter_map(|node| check::read(reader, node, &head)).collect();
     unique_ids(reader, items(&file, "checks"), "check");
     if !file.has("checks") && !file.misspelt("checks") {
         reader.warning(file.span(), "the file has no checks", "write `checks:` and a list of them");
@@ -146,7 +144,7 @@ fn resolve(reader: &Reader<'_>, node: &Node, loader: &Loader<'_>) -> Option<Chec
         topics: topics?,
         owner,
         decode,
-        time: TimeSource::Record,
+        time,
         window,
         sample,
         rules,
@@ -184,8 +182,16 @@ fn unique_ids(reader: &Reader<'_>, nodes: &[Node], what: &str) {
 fn reachable(reader: &Reader<'_>, file: &Map<'_, '_, '_>, rule: &Rule, decode: &Decode, sample: Sample) {
     let at = metric_span(file, rule);
     let opaque = matches!(decode.value, ValueFormat::Text | ValueFormat::Bytes);
-    let looks_inside =
-        rule.field().is_some() || matches!(rule.metric, Metric::FailedRows { .. } | Metric::SchemaViolations);
+    let looks_inside = rule.field().is_some()
+        || rule.metric.pattern().is_some()
+        || matches!(
+            rule.metric,
+            Metric::FailedRows { .. }
+                | Metric::SchemaViolations
+                | Metric::FieldsAdded
+                | Metric::FieldsRemoved
+                | Metric::TypeChanged
+        );
     if opaque && looks_inside {
         let message = format!("`{}` looks into values, and `decode.value` says not to", rule.metric.name());
         reader.error_help(at, message, "write `value: auto`, or leave the check out");
@@ -195,14 +201,41 @@ fn reachable(reader: &Reader<'_>, file: &Map<'_, '_, '_>, rule: &Rule, decode: &
         let help = "write `schema: { file: schemas/order.json }` under `decode`";
         reader.warning(at, "there is no schema to hold values against", help);
     }
-    if matches!(rule.metric, Metric::DuplicateValues { .. }) {
-        if sample.examine < 1.0 {
-            let help = "write `examine: 100%`: most pairs of copies fall out of a sample";
-            reader.error_help(at, "`duplicateValues` needs every record examined", help);
-        } else if sample.at_most_per_second.is_some() {
-            let help = "copies among the records beyond `at_most` are not seen";
-            reader.warning(at, "`duplicateValues` needs every record examined", help);
+    let itself = |of: &str| file.get("topic").and_then(Node::as_scalar).is_some_and(|topic| topic.text == of);
+    if let Metric::Ratio { of } = &rule.metric
+        && itself(of)
+    {
+        let message = format!("the ratio of {} to itself is always 100 percent", quoted(of));
+        reader.error_help(at, message, "name the topic that its records come from");
+    }
+    let (lost, unseen) = match rule.metric {
+        Metric::DuplicateValues { .. } => (
+            "most pairs of copies fall out of a sample",
+            "copies among the records beyond `at_most` are not seen",
+        ),
+        Metric::DistinctCount { .. } => {
+            ("rare values fall out of a sample", "values of the records beyond `at_most` are not seen")
         }
+        Metric::Aggregate { function: Function::Sum, .. } => {
+            ("a part has no sum of the whole", "records beyond `at_most` are not added")
+        }
+        Metric::OutOfOrder { .. } => (
+            "a record that came before it may fall out of a sample",
+            "records beyond `at_most` are not held against the others",
+        ),
+        Metric::SequenceGaps { .. } => {
+            ("what falls out of a sample would look missing", "what is beyond `at_most` would look missing")
+        }
+        Metric::NotFollowedBy { .. } | Metric::TooMany { .. } => {
+            ("what belongs together falls out of a sample", "records beyond `at_most` are not seen")
+        }
+        _ => return,
+    };
+    let message = format!("`{}` needs every record examined", rule.metric.name());
+    if sample.examine < 1.0 {
+        reader.error_help(at, message, format!("write `examine: 100%`: {lost}"));
+    } else if sample.at_most_per_second.is_some() {
+        reader.warning(at, message, unseen);
     }
 }
 

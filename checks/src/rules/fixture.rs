@@ -1,14 +1,18 @@
 //! A file's own tests: records given, verdicts expected.
 
-use super::{Fixture, FixtureRecord, Origin, check, slo::unknown_check};
+use super::{Fixture, FixtureRecord, FixtureWindow, Metric, Origin, check, head, slo::unknown_check};
 use crate::verdict::Status;
-use crate::yaml::{Content, Entry, Map, Node, Reader, quoted, show_duration_ms, to_json};
+use crate::yaml::{Content, Entry, Map, Node, Reader, nearest, quoted, show_duration_ms, to_json};
 
 /// Records that a fixture may give, repetitions included.
 const RECORDS_MAX: u64 = 100_000;
 
-pub(super) const KEYS: [&str; 3] = ["name", "given", "expect"];
-pub(super) const RECORD_KEYS: [&str; 6] = ["value", "raw", "key", "headers", "at", "repeat"];
+/// Windows before that of a fixture, repetitions included.
+const WINDOWS_MAX: u64 = 1_000;
+
+pub(super) const KEYS: [&str; 4] = ["name", "before", "given", "expect"];
+pub(super) const RECORD_KEYS: [&str; 7] = ["value", "raw", "key", "headers", "at", "repeat", "topic"];
+pub(super) const WINDOW_KEYS: [&str; 2] = ["given", "repeat"];
 
 pub(super) const STATUSES: [(&str, Status); 4] =
     [("pass", Status::Pass), ("fail", Status::Fail), ("unknown", Status::Unknown), ("error", Status::Error)];
@@ -20,24 +24,74 @@ pub(super) fn read(
     checks: &[check::Read],
     window_ms: i64,
 ) -> Option<Fixture> {
-    let before = reader.errors();
+    let errors = reader.errors();
     let map = reader.map(node, &KEYS)?;
     let name = map.required_str("name").unwrap_or_default();
-    let items = map.required("given").and_then(|node| reader.list(node)).unwrap_or_default();
-    let given: Vec<_> = items.iter().filter_map(|item| record(reader, item, window_ms)).collect();
-    let records = given.iter().fold(0u64, |sum, record| sum.saturating_add(record.repeat));
+    let given = given(&map, window_ms, checks);
+    let items = map.get("before").and_then(|node| reader.list(node)).unwrap_or_default();
+    let before: Vec<_> = items.iter().filter_map(|item| window(reader, item, window_ms, checks)).collect();
+    let windows = before.iter().fold(0u64, |sum, window| sum.saturating_add(window.repeat));
+    if windows > WINDOWS_MAX {
+        let message = format!("{windows} windows before are given, more than {WINDOWS_MAX}");
+        reader.error_help(map.key_span("before"), message, "60 of them are remembered");
+    }
+    let count = |records: &[FixtureRecord]| {
+        records.iter().fold(0u64, |sum, record| sum.saturating_add(record.repeat))
+    };
+    let earlier = before.iter().map(|window| count(&window.given).saturating_mul(window.repeat));
+    let records = earlier.fold(count(&given), u64::saturating_add);
     if records > RECORDS_MAX {
         let message = format!("{records} records are given, more than {RECORDS_MAX}");
         reader.error_help(map.key_span("given"), message, "give fewer: a fixture is small");
     }
     let expect = map.required("expect").and_then(|node| expectations(reader, node, checks));
     let origin = Origin { file: reader.file().to_path_buf(), line: map.span().line };
-    let fixture = Fixture { name, given, expect: expect?, origin };
-    (reader.errors() == before).then_some(fixture)
+    let fixture = Fixture { name, before, given, expect: expect?, origin };
+    (reader.errors() == errors).then_some(fixture)
 }
 
-fn record(reader: &Reader<'_>, node: &Node, window_ms: i64) -> Option<FixtureRecord> {
+fn given(map: &Map<'_, '_, '_>, window_ms: i64, checks: &[check::Read]) -> Vec<FixtureRecord> {
+    let reader = map.reader();
+    let items = map.required("given").and_then(|node| reader.list(node)).unwrap_or_default();
+    items.iter().filter_map(|item| record(reader, item, window_ms, checks)).collect()
+}
+
+/// A window before, or several that are alike.
+fn window(reader: &Reader<'_>, node: &Node, window_ms: i64, checks: &[check::Read]) -> Option<FixtureWindow> {
+    let map = reader.map(node, &WINDOW_KEYS)?;
+    Some(FixtureWindow { given: given(&map, window_ms, checks), repeat: repeat(&map) })
+}
+
+fn repeat(map: &Map<'_, '_, '_>) -> u64 {
+    map.opt_integer("repeat", 1..=i64::MAX).and_then(|n| u64::try_from(n).ok()).unwrap_or(1)
+}
+
+/// A topic other than the file's own: one that a check counts against.
+fn other_topic(map: &Map<'_, '_, '_>, checks: &[check::Read]) -> Option<String> {
+    let reader = map.reader();
+    let node = map.get("topic")?;
+    let name = head::topic_name(reader, node)?;
+    let known: Vec<&str> = checks
+        .iter()
+        .filter_map(|check| match &check.rule.as_ref()?.metric {
+            Metric::Ratio { of } => Some(of.as_str()),
+            _ => None,
+        })
+        .collect();
+    if !known.contains(&name.as_str()) && checks.iter().all(|check| check.rule.is_some()) {
+        let help = match (nearest(&name, &known), known.is_empty()) {
+            (Some(name), _) => format!("did you mean `{name}`?"),
+            (None, true) => "leave it out: the record is of the file's own topic".to_owned(),
+            (None, false) => format!("topics that checks count against: `{}`", known.join("`, `")),
+        };
+        reader.error_help(node.span, format!("no check counts against the topic {}", quoted(&name)), help);
+    }
+    Some(name)
+}
+
+fn record(reader: &Reader<'_>, node: &Node, window_ms: i64, checks: &[check::Read]) -> Option<FixtureRecord> {
     let map = reader.map(node, &RECORD_KEYS)?;
+    let topic = other_topic(&map, checks);
     let value = match (map.get("value"), map.get("raw")) {
         (Some(_), Some(_)) => {
             let help = "`value` is turned into JSON, `raw` is taken as it is";
@@ -67,8 +121,8 @@ fn record(reader: &Reader<'_>, node: &Node, window_ms: i64) -> Option<FixtureRec
         let message = format!("the record is not in the window of {}", show_duration_ms(window_ms));
         reader.error_help(span, message, "write an earlier `at`, or a longer `window.size`");
     }
-    let repeat = map.opt_integer("repeat", 1..=i64::MAX).and_then(|n| u64::try_from(n).ok()).unwrap_or(1);
-    Some(FixtureRecord { key: map.opt_str("key"), value, headers: headers(&map), at_ms, repeat })
+    let (key, headers, repeat) = (map.opt_str("key"), headers(&map), repeat(&map));
+    Some(FixtureRecord { topic, key, value, headers, at_ms, repeat })
 }
 
 /// Names to texts, or to lists of texts where a name repeats.

@@ -3,8 +3,8 @@
 //! lines, descriptions, owners, tests) is left out.
 
 use super::{
-    CheckFile, Decode, Metric, Rule, Sample, SchemaSource, Slo, Threshold, TimeSource, TopicRules,
-    TopicSelector, ValidValues, Window,
+    CheckFile, Decode, EventTime, Function, Metric, Pattern, Rule, Sample, SchemaSource, Slo, Threshold,
+    TimeSource, TopicRules, TopicSelector, ValidValues, Window,
 };
 
 /// FNV-1a, 64 bits, over length-prefixed parts (Fowler, Noll, Vo; draft-eastlake-fnv).
@@ -69,6 +69,16 @@ pub(super) fn of_topic(rules: &TopicRules) -> u64 {
     hash.0
 }
 
+/// Hash of what a rule measures, by which records: not of what the value must be, which changes no
+/// tally.
+pub(super) fn of_definition(rules: &TopicRules, metric: &Metric) -> u64 {
+    let mut hash = Fnv::new();
+    let window = Window { size_ms: 0, pane_ms: 0, allowed_lateness_ms: 0 };
+    head(&mut hash, &rules.decode, window, rules.sample, &rules.time);
+    self::metric(&mut hash, metric);
+    hash.0
+}
+
 fn head(hash: &mut Fnv, decode: &Decode, window: Window, sample: Sample, time: &TimeSource) {
     hash.text("head");
     hash.text(decode.value.as_str());
@@ -87,6 +97,19 @@ fn head(hash: &mut Fnv, decode: &Decode, window: Window, sample: Sample, time: &
     hash.option(sample.at_most_per_second, Fnv::number);
     match time {
         TimeSource::Record => hash.text("record"),
+        TimeSource::Field(time) => event_time(hash, time),
+    }
+}
+
+fn event_time(hash: &mut Fnv, time: &EventTime) {
+    hash.text(&time.field.text);
+    hash.text(time.format.as_str());
+}
+
+fn function(hash: &mut Fnv, function: Function) {
+    hash.text(function.as_str());
+    if let Function::Quantile(share) = function {
+        hash.float(share);
     }
 }
 
@@ -120,17 +143,57 @@ fn rule(hash: &mut Fnv, rule: &Rule) {
 fn metric(hash: &mut Fnv, metric: &Metric) {
     hash.text(metric.name());
     match metric {
-        Metric::MissingValues { field }
-        | Metric::NullValues { field }
+        Metric::MissingValues { field, stand_ins } => {
+            hash.text(&field.text);
+            hash.number(stand_ins.len() as u64);
+            stand_ins.iter().for_each(|value| hash.text(&value.to_string()));
+        }
+        Metric::Aggregate { field, function } => {
+            hash.text(&field.text);
+            self::function(hash, *function);
+        }
+        Metric::Delay { time, function } | Metric::Lateness { time, function } => {
+            event_time(hash, time);
+            self::function(hash, *function);
+        }
+        Metric::OutOfOrder { time } => event_time(hash, time),
+        Metric::NullValues { field }
+        | Metric::DistinctCount { field }
         | Metric::DuplicateValues { field }
+        | Metric::NewValues { field }
         | Metric::Drift { field } => hash.text(&field.text),
+        Metric::SequenceGaps { field, by } => {
+            hash.text(&field.text);
+            hash.text(by.as_str());
+        }
+        Metric::Ratio { of } => hash.text(of),
+        Metric::NotFollowedBy { pattern, then } => {
+            self::pattern(hash, pattern);
+            hash.text(then);
+        }
+        Metric::TooMany { pattern, most } => {
+            self::pattern(hash, pattern);
+            hash.number(*most);
+        }
         Metric::InvalidValues { field, valid } => {
             hash.text(&field.text);
             arguments(hash, valid);
         }
         Metric::FailedRows { expr } => hash.text(expr),
-        Metric::RowCount | Metric::SchemaViolations | Metric::DecodeFailures | Metric::Freshness => {}
+        Metric::RowCount
+        | Metric::SchemaViolations
+        | Metric::DecodeFailures
+        | Metric::Freshness
+        | Metric::FieldsAdded
+        | Metric::FieldsRemoved
+        | Metric::TypeChanged => {}
     }
+}
+
+fn pattern(hash: &mut Fnv, pattern: &Pattern) {
+    hash.text(pattern.by.as_str());
+    hash.text(&pattern.when);
+    hash.bytes(&pattern.within_ms.to_le_bytes());
 }
 
 fn arguments(hash: &mut Fnv, valid: &ValidValues) {
@@ -144,6 +207,7 @@ fn arguments(hash: &mut Fnv, valid: &ValidValues) {
     hash.option(valid.min_length, Fnv::number);
     hash.option(valid.max_length, Fnv::number);
     hash.option(valid.value_type, |hash, value_type| hash.text(value_type.as_str()));
+    hash.option(valid.format, |hash, format| hash.text(format.as_str()));
 }
 
 fn slo(hash: &mut Fnv, slo: &Slo) {

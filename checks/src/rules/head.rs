@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use super::file::Loader;
 use super::{
-    Decode, Sample, SchemaFile, SchemaKind, SchemaSource, TopicSelector, ValueFormat, Window, arguments,
-    unbuilt,
+    Decode, EventTime, FieldPath, Sample, SchemaFile, SchemaKind, SchemaSource, Step, TimeFormat, TimeSource,
+    TopicSelector, ValueFormat, Window, arguments, check, unbuilt,
 };
 use crate::schema::Schema;
-use crate::yaml::{Map, Node, quoted};
+use crate::yaml::{Map, Node, Reader, quoted};
 
 pub(super) const DECODE_KEYS: [&str; 3] = ["value", "key", "schema"];
 pub(super) const SCHEMA_KEYS: [&str; 2] = ["registry", "file"];
 pub(super) const WINDOW_KEYS: [&str; 2] = ["size", "allowed_lateness"];
+pub(super) const TIME_KEYS: [&str; 2] = ["field", "format"];
 pub(super) const SAMPLE_KEYS: [&str; 3] = ["read", "examine", "at_most"];
 
 pub(super) const FORMATS: [(&str, ValueFormat); 5] = [
@@ -77,7 +78,11 @@ pub(super) fn topics(file: &Map<'_, '_, '_>) -> Option<TopicSelector> {
 
 /// A name that Kafka accepts.
 fn name(file: &Map<'_, '_, '_>, node: &Node) -> Option<String> {
-    let reader = file.reader();
+    topic_name(file.reader(), node)
+}
+
+/// The same, elsewhere in a file.
+pub(super) fn topic_name(reader: &Reader<'_>, node: &Node) -> Option<String> {
     let name = reader.str(node)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() || name.len() > TOPIC_BYTES_MAX || !name.chars().all(allowed) {
@@ -190,6 +195,31 @@ fn schema_file(path: &Path, loader: &Loader<'_>) -> Result<SchemaFile, (String, 
     };
     compiled.map_err(|error| (format!("cannot use the schema {shown}: {error}"), "mend the schema"))?;
     Ok(SchemaFile { path: path.to_path_buf(), text: Arc::from(text), kind })
+}
+
+/// `time:`.
+pub(super) fn time(file: &Map<'_, '_, '_>) -> TimeSource {
+    let reader = file.reader();
+    let Some(map) = file.opt_map("time", &TIME_KEYS) else { return TimeSource::Record };
+    let field = map
+        .required("field")
+        .and_then(|node| plain_path(reader, node, "the payload's own time is one value a record"));
+    let format = map.required("format").and_then(|_| map.opt_choice("format", &TimeFormat::ALL));
+    match (field, format) {
+        (Some(field), Some(format)) => TimeSource::Field(EventTime { field, format }),
+        _ => TimeSource::Record,
+    }
+}
+
+/// A path to one value a record: through members alone.
+fn plain_path(reader: &Reader<'_>, node: &Node, why: &str) -> Option<FieldPath> {
+    let field = check::read_path(reader, node)?;
+    if field.steps.iter().any(|step| !matches!(step, Step::Key(_))) {
+        let message = format!("{why}, and {} is many", quoted(&field.text));
+        reader.error_help(node.span, message, "write a path without `[]` and `*`");
+        return None;
+    }
+    Some(field)
 }
 
 /// `window:`.

@@ -8,6 +8,7 @@
 //! The language is described in docs/checks.md. What belongs to it and is not built in this
 //! version is refused by name, never ignored.
 
+mod along;
 mod arguments;
 mod bound;
 mod check;
@@ -16,8 +17,10 @@ mod editor;
 mod expr;
 mod file;
 mod fixture;
+mod function;
 mod hash;
 mod head;
+mod metric;
 mod path;
 mod set;
 mod slo;
@@ -27,6 +30,7 @@ pub(crate) use bound::OPERATORS;
 pub(crate) use check::known_key as check_key;
 pub use editor::{CHECKS_ID, DIALECT, checks_schema};
 pub use file::Loader;
+pub use metric::*;
 pub use path::PathError;
 pub use set::{Clash, Inspection, LoadError, inspect};
 pub use types::*;

@@ -9,6 +9,7 @@ use super::discover::{DEPTH_MAX, FILES_MAX, find};
 use super::{CheckFile, CheckSet, Loader, Origin, TopicRules, TopicSelector, hash};
 use crate::limits::Limits;
 use crate::odcs;
+use crate::report::RuleTally;
 use crate::yaml::{self, Diagnostic, Diagnostics, read_text};
 
 /// Why check files could not be loaded.
@@ -186,6 +187,19 @@ fn merged(topic: &str, files: &[&CheckFile]) -> TopicRules {
     }
     rules.hash = hash::of_topic(&rules);
     rules
+}
+
+impl TopicRules {
+    /// Hash of what a rule measures on this topic; `None` if there is no such rule.
+    pub fn definition(&self, rule: &str) -> Option<u64> {
+        let rule = self.rules.iter().find(|known| known.id == rule)?;
+        Some(hash::of_definition(self, &rule.metric))
+    }
+
+    /// Was this tally counted by one of these rules, or by one that measures the same?
+    pub fn measures_as(&self, tally: &RuleTally) -> bool {
+        self.definition(&tally.rule) == Some(tally.definition)
+    }
 }
 
 impl TopicSelector {

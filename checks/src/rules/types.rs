@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::{EventTime, Metric};
+
 /// All check files of a run, resolved together.
 #[derive(Clone, Debug, Default)]
 pub struct CheckSet {
@@ -147,6 +149,8 @@ pub enum TimeSource {
     /// The record's own timestamp.
     #[default]
     Record,
+    /// The payload carries its own too; panes go by the record's all the same.
+    Field(EventTime),
 }
 
 /// `window:`.
@@ -260,16 +264,29 @@ impl Rule {
     /// The field it is about, as written.
     pub fn field(&self) -> Option<&FieldPath> {
         match &self.metric {
-            Metric::MissingValues { field }
+            Metric::MissingValues { field, .. }
             | Metric::NullValues { field }
             | Metric::InvalidValues { field, .. }
             | Metric::DuplicateValues { field }
+            | Metric::Aggregate { field, .. }
+            | Metric::DistinctCount { field }
+            | Metric::SequenceGaps { field, .. }
+            | Metric::NewValues { field }
             | Metric::Drift { field } => Some(field),
+            Metric::Delay { time, .. } | Metric::Lateness { time, .. } | Metric::OutOfOrder { time } => {
+                Some(&time.field)
+            }
             Metric::RowCount
             | Metric::FailedRows { .. }
             | Metric::SchemaViolations
             | Metric::DecodeFailures
-            | Metric::Freshness => None,
+            | Metric::Freshness
+            | Metric::Ratio { .. }
+            | Metric::FieldsAdded
+            | Metric::FieldsRemoved
+            | Metric::TypeChanged
+            | Metric::NotFollowedBy { .. }
+            | Metric::TooMany { .. } => None,
         }
     }
 
@@ -290,127 +307,6 @@ pub struct Origin {
     pub file: PathBuf,
     /// Its line, from 1.
     pub line: usize,
-}
-
-/// `metric:` with its arguments.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Metric {
-    /// Records in the window, from offsets: not sampled.
-    RowCount,
-    /// Records (or parents, for nested and array paths) without the field.
-    MissingValues {
-        /// Which.
-        field: FieldPath,
-    },
-    /// Those where it is null.
-    NullValues {
-        /// Which.
-        field: FieldPath,
-    },
-    /// Values outside the allowed ones; null and missing are not invalid.
-    InvalidValues {
-        /// Which.
-        field: FieldPath,
-        /// What is allowed.
-        valid: Box<ValidValues>,
-    },
-    /// Extra copies: records less distinct values, within the window.
-    DuplicateValues {
-        /// Which.
-        field: FieldPath,
-    },
-    /// Records for which the CEL expression is not true.
-    FailedRows {
-        /// Its source; it compiles (the linter saw to that).
-        expr: String,
-    },
-    /// Documents that do not fit the schema.
-    SchemaViolations,
-    /// Values that could not be decoded.
-    DecodeFailures,
-    /// Now minus the time of the latest record.
-    Freshness,
-    /// Distribution against the baseline.
-    Drift {
-        /// Which.
-        field: FieldPath,
-    },
-}
-
-impl Metric {
-    /// Its name in files and JSON.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::RowCount => "rowCount",
-            Self::MissingValues { .. } => "missingValues",
-            Self::NullValues { .. } => "nullValues",
-            Self::InvalidValues { .. } => "invalidValues",
-            Self::DuplicateValues { .. } => "duplicateValues",
-            Self::FailedRows { .. } => "failedRows",
-            Self::SchemaViolations => "schemaViolations",
-            Self::DecodeFailures => "decodeFailures",
-            Self::Freshness => "freshness",
-            Self::Drift { .. } => "drift",
-        }
-    }
-}
-
-/// Arguments of `invalidValues`: a value is valid if it passes all that are given.
-#[derive(Clone, Debug, Default)]
-pub struct ValidValues {
-    /// Smallest number allowed.
-    pub min: Option<f64>,
-    /// Largest number allowed.
-    pub max: Option<f64>,
-    /// The only values allowed (scalars).
-    pub values: Option<Vec<serde_json::Value>>,
-    /// Strings must match (anywhere in the string, as in JSON Schema and ODCS; anchor with ^ and $).
-    pub pattern: Option<regex::Regex>,
-    /// Fewest characters.
-    pub min_length: Option<u64>,
-    /// Most characters.
-    pub max_length: Option<u64>,
-    /// The type a value must have.
-    pub value_type: Option<ValueType>,
-}
-
-impl PartialEq for ValidValues {
-    fn eq(&self, o: &Self) -> bool {
-        let regex = |r: &Option<regex::Regex>| r.as_ref().map(|r| r.as_str().to_owned());
-        self.min == o.min
-            && self.max == o.max
-            && self.values == o.values
-            && regex(&self.pattern) == regex(&o.pattern)
-            && self.min_length == o.min_length
-            && self.max_length == o.max_length
-            && self.value_type == o.value_type
-    }
-}
-
-/// `type:` of `invalidValues`. A number of another type is invalid under `min`/`max` too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum ValueType {
-    Integer,
-    Number,
-    String,
-    Boolean,
-    Object,
-    Array,
-}
-
-impl ValueType {
-    /// Its name in files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Integer => "integer",
-            Self::Number => "number",
-            Self::String => "string",
-            Self::Boolean => "boolean",
-            Self::Object => "object",
-            Self::Array => "array",
-        }
-    }
 }
 
 /// A path to a field: `$.a.b`, `$.items[].price`, `$.labels.*`, `$['odd name']`.
@@ -510,11 +406,13 @@ pub enum Unit {
     Seconds,
     /// A statistic without a unit (drift's effect size).
     Score,
+    /// What the field itself is in, or a number of different values.
+    Value,
 }
 
 impl Unit {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Rows, Self::Percent, Self::Seconds, Self::Score];
+    pub const ALL: [Self; 5] = [Self::Rows, Self::Percent, Self::Seconds, Self::Score, Self::Value];
 
     /// Its name in files and JSON.
     pub fn as_str(self) -> &'static str {
@@ -523,6 +421,7 @@ impl Unit {
             Self::Percent => "percent",
             Self::Seconds => "seconds",
             Self::Score => "score",
+            Self::Value => "value",
         }
     }
 }
@@ -547,6 +446,8 @@ pub struct Slo {
 pub struct Fixture {
     /// Its name.
     pub name: String,
+    /// The windows before this one, the oldest first.
+    pub before: Vec<FixtureWindow>,
     /// The records.
     pub given: Vec<FixtureRecord>,
     /// Rule id and the status expected.
@@ -555,9 +456,20 @@ pub struct Fixture {
     pub origin: Origin,
 }
 
+/// A window before that of a fixture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixtureWindow {
+    /// Its records.
+    pub given: Vec<FixtureRecord>,
+    /// How many windows in a row are like it; at least 1.
+    pub repeat: u64,
+}
+
 /// A record of a fixture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FixtureRecord {
+    /// Another topic that it is of; `None` for the file's own.
+    pub topic: Option<String>,
     /// Key, if any.
     pub key: Option<String>,
     /// The value as JSON text; `None` is a tombstone. `raw` text that is not JSON is allowed.

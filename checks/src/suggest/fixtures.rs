@@ -83,6 +83,7 @@ fn is_bad(status: Status) -> bool {
 /// What the checks of the file say of a record given so often.
 fn verdicts(file: &CheckFile, given: Option<&Given>, repeat: u64, limits: &Limits) -> Vec<(String, Status)> {
     let given = given.map(|given| FixtureRecord {
+        topic: None,
         key: None,
         value: Some(match given {
             Given::Value(value) => value.to_string(),
@@ -93,6 +94,7 @@ fn verdicts(file: &CheckFile, given: Option<&Given>, repeat: u64, limits: &Limit
         repeat,
     });
     let fixture = Fixture {
+        before: Vec::new(),
         name: String::new(),
         given: given.into_iter().collect(),
         expect: file.rules.iter().map(|rule| (rule.id.clone(), Status::Pass)).collect(),

@@ -34,6 +34,8 @@ pub(crate) struct Agent {
     pub(crate) last_report_ms: i64,
     /// Hash of its check files.
     pub(crate) rules_hash: u64,
+    /// Since when these are not the collector's, by stream time.
+    pub(crate) differs_since_ms: Option<i64>,
     /// Topics it holds partitions of.
     pub(crate) topics: BTreeMap<String, Held>,
     /// As it says of itself.
@@ -171,6 +173,10 @@ impl Agents {
 
     pub(crate) fn get(&self, name: &str) -> Option<&Agent> {
         self.by_name.get(name)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&String, &mut Agent)> {
+        self.by_name.iter_mut()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Agent)> {

@@ -21,14 +21,22 @@ pub(crate) fn rules_of(rules: &TopicRules) -> Vec<&str> {
 }
 
 /// The extra copies that a pane adds to the window of `size_ms` that ends with it.
-pub(crate) fn added_by(panes: &Panes, key: PaneKey, size_ms: i64, ids: &[&str]) -> BTreeMap<String, u64> {
-    let from_ms = key.1.saturating_sub(size_ms);
+pub(crate) fn added_by(
+    panes: &Panes,
+    key: PaneKey,
+    rules: &TopicRules,
+    ids: &[&str],
+) -> BTreeMap<String, u64> {
+    let from_ms = key.1.saturating_sub(rules.window.size_ms);
     let mut added = BTreeMap::new();
     for id in ids {
         let (mut own, mut before) = (Vec::new(), Vec::new());
         for (other, pane) in panes.within(from_ms, key.1) {
-            let of =
-                pane.counted().into_iter().filter_map(|c| c.summary.as_ref()?.rule(id)?.uniqueness.as_ref());
+            let of = pane.counted().into_iter().filter_map(|c| {
+                let tally = c.summary.as_ref()?.rule(id)?;
+                let ours = c.rules_hash == rules.hash || rules.measures_as(tally);
+                tally.uniqueness.as_ref().filter(|_| ours)
+            });
             if other == key { own.extend(of) } else { before.extend(of) }
         }
         let copies = extra_copies(&own, &before);

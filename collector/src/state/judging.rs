@@ -1,11 +1,10 @@
 //! Between the state and the judge.
 
 use checks::judge;
+use checks::judge::past::History;
 use checks::report::PaneSummary;
 use checks::rules::{Metric, Rule, Sample};
 use checks::verdict::{Status, Verdict};
-
-use super::baseline::Baseline;
 
 /// What a verdict depends on beside the window.
 pub(crate) struct Moment<'a> {
@@ -13,7 +12,9 @@ pub(crate) struct Moment<'a> {
     pub(crate) now_ms: i64,
     pub(crate) last_record_ms: Option<i64>,
     pub(crate) sample: Sample,
-    pub(crate) past: &'a Baseline,
+    pub(crate) past: &'a History,
+    /// What the patterns see before the window.
+    pub(crate) lead: Option<&'a PaneSummary>,
 }
 
 /// The verdict of a rule on a window.
@@ -31,13 +32,18 @@ pub(crate) fn judge(
         last_record_ms: moment.last_record_ms,
         history: &history,
         sample: moment.sample,
+        lead: moment.lead,
+        counterpart: None,
     };
     judge::judge(rule, &window, &context)
 }
 
 /// Does it go by tallies that an agent made with its own copy of the rule?
 pub(crate) fn goes_by_tally(rule: &Rule) -> bool {
-    !matches!(rule.metric, Metric::RowCount | Metric::Freshness | Metric::DecodeFailures)
+    !matches!(
+        rule.metric,
+        Metric::RowCount | Metric::Freshness | Metric::DecodeFailures | Metric::Ratio { .. }
+    )
 }
 
 /// A verdict that nothing can be said.

@@ -11,7 +11,6 @@
 
 mod admit;
 mod agents;
-mod baseline;
 mod duplicates;
 mod evidence;
 mod findings;
@@ -23,12 +22,16 @@ mod outcome;
 mod panes;
 mod pipelines;
 mod publish;
+mod ratios;
+mod rules_differ;
 mod tally;
 mod topic;
 mod traces;
 mod transactions;
 mod windows;
 
+#[cfg(test)]
+mod alike;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
@@ -56,7 +59,7 @@ use panes::{Contribution, PaneKey, Rejected};
 use tally::Tally;
 use topic::Topic;
 use traces::Joiner;
-use windows::Desk;
+use windows::{Desk, reach_ms};
 
 /// Topics kept.
 const TOPICS_MAX: usize = 10_000;
@@ -92,6 +95,8 @@ pub struct State {
     core: Core,
     /// Rules by topic, resolved when first needed.
     rules: BTreeMap<String, Arc<TopicRules>>,
+    /// Topics whose `ratio` counts against this one, by its name; of the rules resolved so far.
+    counted_against: BTreeMap<String, Vec<String>>,
     last_tick_ms: Option<i64>,
     /// Findings opened and resolved since they were last taken.
     told: Vec<Finding>,
@@ -127,6 +132,7 @@ impl State {
             config: config.clone(),
             core: Core::default(),
             rules: BTreeMap::new(),
+            counted_against: BTreeMap::new(),
             last_tick_ms: None,
             told: Vec::new(),
             ended: Vec::new(),
@@ -192,8 +198,11 @@ impl State {
         for topic in self.core.agents.record(report, now_ms) {
             self.advance(&topic);
         }
+        let core = &mut self.core;
+        self.told.extend(rules_differ::look(self.config.checks.hash, &mut core.agents, &mut core.findings));
         for (topic, panes) in amended {
             self.with_desk(topic, |topic, desk| topic.amend(&panes, desk));
+            self.judge_ratios(topic, true);
         }
         self.settle_pipelines();
         Applied::Applied
@@ -243,6 +252,10 @@ impl State {
     pub fn set_checks(&mut self, checks: Arc<CheckSet>) {
         self.config.checks = checks;
         self.rules.clear();
+        self.counted_against.clear();
+        for name in self.core.topics.keys().cloned().collect::<Vec<_>>() {
+            self.rules(&name);
+        }
         // What no rule finds any more is no longer found.
         let open: Vec<findings::Key> = self.core.findings.open_keys().cloned().collect();
         for key in open {
@@ -301,6 +314,12 @@ impl State {
         }
         let rules = self.config.checks.for_topic(topic);
         self.rules.insert(topic.to_owned(), Arc::clone(&rules));
+        for of in ratios::counterparts(&rules) {
+            let against = self.counted_against.entry(of).or_default();
+            if !against.iter().any(|name| name == topic) {
+                against.push(topic.to_owned());
+            }
+        }
         rules
     }
 
@@ -326,10 +345,18 @@ impl State {
         if summary.last_record_ms > 0 {
             topic.saw_record(summary.last_record_ms);
         }
+        let tally = if pane.rules_hash == rules.hash {
+            Tally::of(&summary, &mut topic.names)
+        } else {
+            // What was counted by another rule of the same name is something else.
+            let mut ours = summary.clone();
+            ours.rules.retain(|tally| rules.measures_as(tally));
+            Tally::of(&ours, &mut topic.names)
+        };
         let contribution = Contribution {
             rules_hash: pane.rules_hash,
             ranges: pane.ranges.clone(),
-            tally: Tally::of(&summary, &mut topic.names),
+            tally,
             summary: Some(Box::new(summary)),
         };
         let key = (pane.start_ms, pane.end_ms);
@@ -362,13 +389,15 @@ impl State {
                 topic.watermark_ms = Some(watermark_ms);
                 topic.close_windows(desk);
                 let window = desk.rules.window;
-                let keep_ms = window.size_ms + window.allowed_lateness_ms + window.pane_ms;
+                let reach_ms = reach_ms(desk.rules);
+                let keep_ms = window.size_ms + reach_ms + window.allowed_lateness_ms + window.pane_ms;
                 topic.panes.age(watermark_ms.saturating_sub(keep_ms), topic.held_ms);
                 topic.forget_minutes();
                 desk.told.extend(levels::look(topic, desk.name, desk.rules, desk.findings));
             }
             topic.judge_freshness(progress.as_of_ms, progress.catching_up, desk);
         });
+        self.judge_ratios(name, false);
     }
 
     fn ingest_stats(&self) -> IngestStats {

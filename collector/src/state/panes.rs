@@ -193,6 +193,12 @@ impl Panes {
             .map(|(key, pane)| (*key, pane))
     }
 
+    /// Does a pane begin before this time and end after it?
+    pub(crate) fn has_across(&self, ms: i64) -> bool {
+        // Panes do not overlap but for a reload that changed their length: the last few are enough.
+        self.by_time.range(..(ms, i64::MIN)).rev().take(8).any(|((_, end), _)| *end > ms)
+    }
+
     /// Are its profiles gone (or the pane itself)?
     pub(crate) fn is_settled(&self, key: PaneKey) -> bool {
         self.by_time.get(&key).is_none_or(|p| p.settled)

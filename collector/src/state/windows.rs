@@ -4,15 +4,16 @@
 //! has passed its end, records or no records. Late snapshots of the panes of the last closed window
 //! judge it again; the verdicts before it stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use checks::judge;
+use checks::judge::past::History;
 use checks::report::PaneSummary;
 use checks::rules::{Metric, Rule, TopicRules};
 use checks::verdict::{Status, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::baseline::Baseline;
 use super::duplicates;
 use super::findings::{Draft, Findings};
 use super::judging::{self, Moment};
@@ -21,7 +22,7 @@ use super::topic::Topic;
 use crate::view::{Finding, FindingSource};
 
 /// Windows judged after a jump of the watermark: the last of them.
-const WINDOWS_MAX: i64 = 64;
+pub(crate) const WINDOWS_MAX: i64 = 64;
 
 /// Where the verdicts of a topic are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,8 +33,8 @@ pub(crate) struct Windows {
     pub(crate) judged_to_ms: Option<i64>,
     /// By rule.
     pub(crate) checks: BTreeMap<String, CheckState>,
-    /// Good windows of the past.
-    pub(crate) baseline: Baseline,
+    /// Windows of the past.
+    pub(crate) baseline: History,
     /// Panes of the last window were judged by other rules than ours.
     pub(crate) rules_differ: bool,
     /// The last closed window, merged: made again after a restart.
@@ -58,6 +59,20 @@ struct Streak {
     windows: u32,
     /// End of the first.
     first_to_ms: i64,
+}
+
+impl Windows {
+    /// Since when the topic is watched as a whole.
+    pub(crate) fn begun_ms(&self) -> Option<i64> {
+        self.begun_ms
+    }
+}
+
+/// How far before a window the patterns of these rules look, in whole panes, ms.
+pub(crate) fn reach_ms(rules: &TopicRules) -> i64 {
+    let pane_ms = rules.window.pane_ms.max(1);
+    let reach_ms = judge::reach_ms(rules.rules.iter().map(Arc::as_ref));
+    (reach_ms + pane_ms - 1).div_euclid(pane_ms) * pane_ms
 }
 
 /// Where verdicts make findings.
@@ -116,10 +131,10 @@ impl Topic {
             return;
         };
         // What they hold changes what the panes up to a window later add.
-        let reach_ms = last.saturating_add(size_ms).min(judged_to_ms);
-        let affected: Vec<PaneKey> = self.panes.within(first.0, reach_ms).map(|(key, _)| key).collect();
+        let touched_to_ms = last.saturating_add(size_ms).min(judged_to_ms);
+        let affected: Vec<PaneKey> = self.panes.within(first.0, touched_to_ms).map(|(key, _)| key).collect();
         self.count_duplicates(&affected, desk.rules);
-        if last > judged_to_ms.saturating_sub(size_ms) {
+        if last > judged_to_ms.saturating_sub(size_ms + reach_ms(desk.rules)) {
             self.judge_window(judged_to_ms, desk);
         }
     }
@@ -143,7 +158,7 @@ impl Topic {
             if self.panes.is_settled(*key) {
                 continue;
             }
-            let added = duplicates::added_by(&self.panes, *key, rules.window.size_ms, &ids);
+            let added = duplicates::added_by(&self.panes, *key, rules, &ids);
             if let Some(change) = self.panes.set_duplicates(*key, added) {
                 self.count(key.0, &change, &levels);
             }
@@ -151,17 +166,55 @@ impl Topic {
     }
 
     fn merge(&self, from_ms: i64, to_ms: i64, rules: &TopicRules) -> Merged {
-        let mut merged = Merged { summary: PaneSummary::default(), rules_differ: false, cut: false };
+        let mut merged = Merged::default();
         for (_, pane) in self.panes.within(from_ms, to_ms) {
             for contribution in pane.counted() {
-                merged.rules_differ |= contribution.rules_hash != rules.hash;
-                match &contribution.summary {
-                    Some(summary) => merged.summary.merge(summary),
-                    None => merged.cut = true,
+                let Some(summary) = &contribution.summary else {
+                    merged.cut = true;
+                    continue;
+                };
+                if contribution.rules_hash == rules.hash {
+                    merged.summary.merge(summary);
+                    continue;
                 }
+                // Begun under other rules: of its tallies only those count that measure the same.
+                merged.rules_differ = true;
+                let mut ours = PaneSummary::clone(summary);
+                ours.rules.retain(|tally| rules.measures_as(tally));
+                let lacks = |rule: &&Arc<Rule>| judging::goes_by_tally(rule) && ours.rule(&rule.id).is_none();
+                merged.differing.extend(rules.rules.iter().filter(lacks).map(|rule| rule.id.clone()));
+                merged.summary.merge(&ours);
             }
         }
         merged
+    }
+
+    /// What the patterns see in the panes before a window. Panes of other rules are left out, and so
+    /// are the first records of what they hold: those are never said to be unanswered.
+    fn lead(&self, from_ms: i64, rules: &TopicRules) -> (Option<PaneSummary>, bool) {
+        let reach_ms = reach_ms(rules);
+        if reach_ms == 0 {
+            return (None, false);
+        }
+        let ids: Vec<&str> =
+            rules.rules.iter().filter(|r| r.metric.pattern().is_some()).map(|r| r.id.as_str()).collect();
+        let (mut lead, mut cut) = (PaneSummary::default(), false);
+        for (_, pane) in self.panes.within(from_ms - reach_ms, from_ms) {
+            for contribution in pane.counted() {
+                let same = contribution.rules_hash == rules.hash;
+                let Some(summary) = &contribution.summary else {
+                    cut = true;
+                    continue;
+                };
+                let ours =
+                    |id: &&str| summary.rule(id).filter(|tally| same || rules.measures_as(tally)).cloned();
+                let tallies = ids.iter().filter_map(ours);
+                let mut part = PaneSummary { rules: tallies.collect(), ..PaneSummary::default() };
+                part.rules.sort_by(|a, b| a.rule.cmp(&b.rule));
+                lead.merge(&part);
+            }
+        }
+        (Some(lead), cut)
     }
 
     fn judge_window(&mut self, to_ms: i64, desk: &mut Desk<'_>) {
@@ -169,18 +222,23 @@ impl Topic {
         let from_ms = to_ms - rules.window.size_ms;
         let merged = self.merge(from_ms, to_ms, rules);
         self.windows.rules_differ = merged.rules_differ;
+        let (lead, lead_cut) = self.lead(from_ms, rules);
         let mut failed = Vec::new();
         for rule in &rules.rules {
-            if matches!(rule.metric, Metric::Freshness) {
+            if matches!(rule.metric, Metric::Freshness | Metric::Ratio { .. }) {
                 continue;
             }
             let unknown = |message: &str| judging::unknown(message, from_ms, to_ms);
             let partial = self.windows.begun_ms.is_none_or(|begun| from_ms < begun);
             let verdict = if merged.cut {
                 unknown("the window is longer than the profiles that are kept: choose a smaller window")
-            } else if merged.rules_differ && judging::goes_by_tally(rule) {
+            } else if merged.differing.contains(&rule.id) {
                 unknown(
                     "an agent checks by other rules than this collector: give both the same check files, or wait for a window after the reload",
+                )
+            } else if lead_cut && rule.metric.pattern().is_some() {
+                unknown(
+                    "the pattern reaches further back than the profiles that are kept: choose a larger window",
                 )
             } else if partial && matches!(rule.metric, Metric::RowCount) {
                 unknown("reading began within this window")
@@ -190,6 +248,7 @@ impl Topic {
                     last_record_ms: self.last_record_ms,
                     sample: rules.sample,
                     past: &self.windows.baseline,
+                    lead: lead.as_ref(),
                 };
                 judging::judge(rule, &merged.summary, from_ms, to_ms, &moment)
             };
@@ -223,6 +282,7 @@ impl Topic {
                         last_record_ms: self.last_record_ms,
                         sample: rules.sample,
                         past: &self.windows.baseline,
+                        lead: None,
                     };
                     let empty = PaneSummary::default();
                     judging::judge(
@@ -243,7 +303,7 @@ impl Topic {
     }
 
     /// Notes a verdict, and raises or resolves its finding.
-    fn record(
+    pub(crate) fn record(
         &mut self,
         rule: &Rule,
         verdict: Verdict,
@@ -270,9 +330,12 @@ impl Topic {
 }
 
 /// The panes of a window, merged.
+#[derive(Default)]
 struct Merged {
     summary: PaneSummary,
     rules_differ: bool,
+    /// Rules that some pane was not examined by.
+    differing: BTreeSet<String>,
     /// A pane of it is settled: its profile is gone.
     cut: bool,
 }

@@ -112,6 +112,11 @@ impl Program {
         }
     }
 
+    /// Does it look at the headers?
+    pub fn names_headers(&self) -> bool {
+        self.names.headers
+    }
+
     /// What the expression looks at, for an example: `value.total=10 value.net=5`.
     pub fn evidence(&self, value: Value<'_>, text_bytes: usize) -> String {
         let mut text = String::new();

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::bound::OPERATORS;
 use super::check::{self, MetricShape};
-use super::{Unit, arguments, file, fixture, head, slo};
+use super::{Unit, along, arguments, file, fixture, function, head, slo};
 
 /// Identifies the schema, wherever it is kept.
 pub const CHECKS_ID: &str = "urn:tapline:schema:checks:1";
@@ -77,14 +77,23 @@ fn definitions() -> Value {
         ("sample", or_nothing(section("sample", &head::SAMPLE_KEYS))),
         ("check", check_schema()),
         ("invalidValues", arguments_schema()),
+        ("missingValues", strict("missingValues", &arguments::STAND_IN_KEYS, &arguments::STAND_IN_KEYS)),
+        ("function", function_schema()),
+        ("time", or_nothing(strict("time", &head::TIME_KEYS, &head::TIME_KEYS))),
+        ("sequenceGaps", or_nothing(section("arguments", &along::SEQUENCE_KEYS))),
+        ("ratio", strict("arguments", &along::RATIO_KEYS, &along::RATIO_KEYS)),
+        ("notFollowedBy", strict("arguments", &along::FOLLOWED_KEYS, &["when", "then", "within"])),
+        ("tooMany", strict("arguments", &along::MANY_KEYS, &["when", "moreThan", "within"])),
         ("slo", strict("slo", &slo::KEYS, &slo::KEYS)),
-        ("test", strict("test", &fixture::KEYS, &fixture::KEYS)),
+        ("test", strict("test", &fixture::KEYS, &["name", "given", "expect"])),
+        ("test-window", strict("test-window", &fixture::WINDOW_KEYS, &["given"])),
         ("record", given),
     ] {
         merge(&mut definitions, json!({ name: schema }));
     }
-    for unit in Unit::ALL {
-        let bound = words::bound(unit);
+    let endless = ("bounds-in-percent-without-end".to_owned(), words::endless_percent());
+    let bounds = Unit::ALL.map(|unit| (bounds_name(unit), words::bound(unit)));
+    for (name, bound) in bounds.into_iter().chain([endless]) {
         let properties: Map<String, Value> = OPERATORS
             .iter()
             .map(|operator| {
@@ -95,7 +104,7 @@ fn definitions() -> Value {
                 ((*operator).to_owned(), schema)
             })
             .collect();
-        merge(&mut definitions, json!({ bounds_name(unit): { "properties": properties } }));
+        merge(&mut definitions, json!({ name: { "properties": properties } }));
     }
     definitions
 }
@@ -146,10 +155,10 @@ fn of_metric(shape: &MetricShape) -> Value {
     for (key, takes, needs) in [
         ("field", shape.takes_field, shape.needs_field),
         ("expr", shape.takes_expr, shape.takes_expr),
-        ("arguments", shape.takes_arguments, shape.needs_arguments),
-        ("baseline", shape.takes_baseline, shape.needs_baseline),
+        ("arguments", shape.arguments.is_some(), shape.needs_arguments),
+        ("baseline", !shape.baselines.is_empty(), shape.needs_baseline),
         ("min_records", shape.takes_min_records, false),
-        ("confidence", shape.units.iter().any(|(_, unit)| *unit == Unit::Percent), false),
+        ("confidence", shape.takes_confidence, false),
     ] {
         if !takes {
             properties.insert(key.to_owned(), json!(false));
@@ -158,8 +167,11 @@ fn of_metric(shape: &MetricShape) -> Value {
             required.push(key);
         }
     }
-    if shape.name == "invalidValues" {
-        properties.insert("arguments".to_owned(), json!({ "$ref": "#/$defs/invalidValues" }));
+    if let Some(name) = shape.arguments {
+        properties.insert("arguments".to_owned(), json!({ "$ref": format!("#/$defs/{name}") }));
+    }
+    if let [only] = shape.baselines {
+        properties.insert("baseline".to_owned(), json!({ "const": only.as_str(), "default": only.as_str() }));
     }
     if shape.is_bad_when_high {
         for operator in OPERATORS.iter().filter(|operator| !operator.starts_with("mustBeLess")) {
@@ -169,7 +181,7 @@ fn of_metric(shape: &MetricShape) -> Value {
     let names: Vec<&str> = shape.units.iter().map(|(name, _)| *name).collect();
     properties.insert("unit".to_owned(), json!({ "enum": names, "default": names.first() }));
     let mut all = Vec::new();
-    if !shape.takes_baseline {
+    if !shape.is_judged_by_past {
         let any: Vec<Value> = OPERATORS.iter().map(|operator| json!({ "required": [operator] })).collect();
         all.push(json!({ "anyOf": any }));
     } else if !shape.needs_baseline {
@@ -181,7 +193,9 @@ fn of_metric(shape: &MetricShape) -> Value {
         // Without a unit the first one is meant.
         let when =
             if at == 0 { json!({ "anyOf": [named, { "not": { "required": ["unit"] } }] }) } else { named };
-        all.push(json!({ "if": when, "then": { "$ref": format!("#/$defs/{}", bounds_name(*unit)) } }));
+        let bounds =
+            if shape.has_most { bounds_name(*unit) } else { format!("{}-without-end", bounds_name(*unit)) };
+        all.push(json!({ "if": when, "then": { "$ref": format!("#/$defs/{bounds}") } }));
         if *unit != Unit::Percent {
             all.push(json!({ "if": when, "then": { "properties": { "confidence": false } } }));
         }
@@ -189,10 +203,24 @@ fn of_metric(shape: &MetricShape) -> Value {
     json!({ "required": required, "properties": properties, "allOf": all })
 }
 
+fn function_schema() -> Value {
+    let mut schema = strict("function", &function::KEYS, &["function"]);
+    let quantile = json!({ "properties": { "function": { "const": "quantile" } } });
+    merge(
+        &mut schema,
+        json!({
+            "if": quantile,
+            "then": { "required": ["quantile"] },
+            "else": { "properties": { "quantile": false } },
+        }),
+    );
+    schema
+}
+
 fn arguments_schema() -> Value {
     let mut arguments = section("arguments", &arguments::KEYS);
     let numbers = ["min", "max"];
-    let texts = ["pattern", "minLength", "maxLength"];
+    let texts = ["pattern", "minLength", "maxLength", "format"];
     let any = |keys: &[&str]| -> Value {
         json!({ "anyOf": keys.iter().map(|key| json!({ "required": [key] })).collect::<Vec<_>>() })
     };

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::rules::{Unit, arguments, fixture, head};
+use crate::format::FORMATS;
+use crate::rules::{TimeFormat, Unit, arguments, fixture, function, head};
 
 /// Definitions that keys refer to.
 pub(super) fn forms() -> Value {
@@ -45,8 +46,21 @@ pub(super) fn bound(unit: Unit) -> Value {
         Unit::Seconds => json!({
             "anyOf": [{ "type": "number", "minimum": 0 }, { "$ref": "#/$defs/duration" }, text(format!("{digits}$"))],
         }),
+        Unit::Value => json!({
+            "anyOf": [{ "type": "number" }, text(r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$".to_owned())],
+        }),
         Unit::Score => json!({ "anyOf": [{ "type": "number", "minimum": 0 }, text(format!("{digits}$"))] }),
     }
+}
+
+/// A bound of a share that may be above 100.
+pub(super) fn endless_percent() -> Value {
+    json!({
+        "anyOf": [
+            { "type": "number", "minimum": 0 },
+            { "type": "string", "pattern": r"^\+?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*%?$" },
+        ],
+    })
 }
 
 /// What a metric measures.
@@ -62,6 +76,23 @@ pub(super) fn metric(name: &str) -> Option<&'static str> {
         "decodeFailures" => "Values that could not be decoded.",
         "freshness" => "Seconds since the latest record.",
         "drift" => "Effect size of a changed distribution, against the topic's own past.",
+        "aggregate" => "A figure of the field's numbers: min, max, mean, stddev, sum or a quantile.",
+        "distinctCount" => "How many different texts, numbers and booleans, within the window.",
+        "delay" => "Record time minus the payload's own time (`time`): the greatest, or another figure.",
+        "lateness" => {
+            "How far behind the greatest event time of the partition: the greatest, or another figure."
+        }
+        "outOfOrder" => "Documents whose event time is before the greatest seen in the partition.",
+        "sequenceGaps" => "Numbers missing from sequences that go up by one, of a key or partition.",
+        "ratio" => "Records read, in percent of those of another topic (`arguments: { of: … }`).",
+        "newValues" => "Values that none of the windows before had.",
+        "fieldsAdded" => "Fields that none of the windows before had.",
+        "fieldsRemoved" => "Fields that the windows before had and this one should have.",
+        "typeChanged" => "Fields with values of a type that none of the windows before had.",
+        "notFollowedBy" => {
+            "Records of `when` after which none of `then` came within a time, of the same key."
+        }
+        "tooMany" => "Records of `when` beyond so many of the same key within a time.",
         _ => return None,
     })
 }
@@ -86,8 +117,29 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
         ("file", "owner") => of("text", "Who is asked when a check fails."),
         ("file", "decode") => of("decode", "How values are read; recognised if not given."),
         ("file", "time") => {
-            json!({ "description": "Which time a record goes by; its timestamp if not given." })
+            of("time", "Where the payload carries its own time: for delay, lateness and outOfOrder.")
         }
+        ("time", "field") => of("path", "The field: one value a record."),
+        ("time", "format") => json!({
+            "description": "How it is written.", "enum": TimeFormat::ALL.map(|(name, _)| name),
+        }),
+        ("function", "function") => json!({
+            "description": "Which figure of the numbers is judged.", "enum": function::NAMES,
+        }),
+        ("function", "quantile") => json!({
+            "description": "The number that this share of the numbers do not exceed, within 1%.",
+            "anyOf": [
+                { "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 },
+                { "type": "string", "pattern": r"^0?\.[0-9]+$" },
+            ],
+            "examples": [0.95],
+        }),
+        ("missingValues", "missingValues") => json!({
+            "description": "Values that stand for a missing one; null too, if it is listed.",
+            "type": "array", "minItems": 1, "maxItems": 10_000,
+            "items": { "anyOf": [{ "$ref": "#/$defs/scalar" }, { "type": "null" }] },
+            "examples": [["", "N/A"]],
+        }),
         ("file", "window") => of("window", "What a verdict looks at."),
         ("file", "sample") => of("sample", "What is examined; everything if not given."),
         ("file", "segment_by") => json!({ "description": "A field whose values are judged apart." }),
@@ -169,7 +221,26 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
         ("arguments", "type") => json!({
             "description": "The type a value must have.", "enum": arguments::TYPES.map(|(name, _)| name),
         }),
-        ("arguments", "format") => json!({ "description": "A known form of texts." }),
+        ("arguments", "format") => json!({
+            "description": "A known form of texts, by its standard (RFC 5321, RFC 3339, ISO 3166-1, …).",
+            "enum": FORMATS.map(|(name, _)| name),
+        }),
+        ("arguments", "by") => json!({
+            "description": "What belongs together: records of a key, of a partition (sequenceGaps), or with the same value of a field.",
+            "anyOf": [{ "enum": ["key", "partition"] }, { "$ref": "#/$defs/path" }],
+            "default": "key",
+        }),
+        ("arguments", "of") => of("topic", "The topic whose records are 100 percent."),
+        ("arguments", "when") => {
+            json!({ "description": "CEL: the records that are meant.", "type": ["string", "boolean"] })
+        }
+        ("arguments", "then") => {
+            json!({ "description": "CEL: the record that must follow.", "type": ["string", "boolean"] })
+        }
+        ("arguments", "within") => of("duration", "How long after, up to 1h."),
+        ("arguments", "moreThan") => json!({
+            "description": "As many of a key are allowed.", "type": "integer", "minimum": 1, "maximum": 1_000,
+        }),
         ("slo", "id") => of("id", "Its name, unique in its topic."),
         ("slo", "good") => {
             of("id", "A check of this file that counts records: failed ones are the bad events.")
@@ -184,6 +255,12 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
         }),
         ("slo", "over") => of("duration", "Over which period: 1h to 366d."),
         ("test", "name") => of("text", "What it shows."),
+        ("test", "before") => list("test-window", "The windows before this one, the oldest first."),
+        ("test-window", "given") => list("record", "The records of the window; it may have none."),
+        ("test-window", "repeat") => json!({
+            "description": "How many windows in a row are like it.",
+            "type": "integer", "minimum": 1, "maximum": 1_000, "default": 1,
+        }),
         ("test", "given") => list("record", "The records of one window."),
         ("test", "expect") => json!({
             "description": "Verdicts by the ids of checks.",
@@ -200,6 +277,9 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
                 "anyOf": [{ "$ref": "#/$defs/scalar" }, { "type": "array", "items": { "$ref": "#/$defs/scalar" } }],
             },
         }),
+        ("record", "topic") => {
+            of("topic", "Another topic that the record is of: one that a `ratio` counts against.")
+        }
         ("record", "at") => of("duration", "Time after the start of the window."),
         ("record", "repeat") => json!({
             "description": "How many times it is given.",

@@ -95,7 +95,9 @@ fn checks(out: &mut Out<'_>, cluster: &str, view: &View) -> fmt::Result {
     let each = || each().map(|(topic, c)| (Check { cluster, topic, check: &c.rule.id }, c));
     out.family(&t::CHECK_VALUE, each().filter_map(|(l, c)| Some((l, c.verdict.value?))))?;
     out.family(&t::CHECK_CHECKED, each().map(|(l, c)| (l, c.checked_total)))?;
-    out.family(&t::CHECK_FAILED, each().map(|(l, c)| (l, c.failed_total)))
+    // What is only known of whole windows has no total: 0 would be a lie.
+    let summed = each().filter(|(_, c)| c.rule.metric.fails_by_pane());
+    out.family(&t::CHECK_FAILED, summed.map(|(l, c)| (l, c.failed_total)))
 }
 
 fn slos(out: &mut Out<'_>, cluster: &str, view: &View) -> fmt::Result {

@@ -481,7 +481,7 @@ fn in_unit(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Percent => percent(value / 100.0),
         Unit::Seconds => duration(value),
-        Unit::Rows | Unit::Score => number(value),
+        Unit::Rows | Unit::Score | Unit::Value => number(value),
     }
 }
 

@@ -1,15 +1,17 @@
-//! A topic's own past: the good windows that drift and seasonal rules compare with.
+//! A topic's own past: the windows that rules compare with.
 //!
-//! Windows do not overlap and are slim: counters, and the profiles of the fields that a rule
-//! compares. A window in which a rule failed is no baseline for that rule.
+//! Windows do not overlap and are slim: counters, and what of fields and values a rule compares. A
+//! window in which a rule failed is no baseline for that rule, but for those that ask what was there
+//! before at all: a value is new once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use checks::judge::HistoryWindow;
-use checks::report::PaneSummary;
-use checks::rules::{Baseline as Kind, Metric, Rule, TopicRules};
 use serde::{Deserialize, Serialize};
+
+use super::HistoryWindow;
+use crate::report::{FieldSummary, PaneSummary, RuleTally};
+use crate::rules::{Baseline as Kind, Metric, Rule, TopicRules};
 
 /// Windows before the present that are kept.
 const PREVIOUS_MAX: usize = 60;
@@ -17,12 +19,14 @@ const PREVIOUS_MAX: usize = 60;
 const SEASON_MAX: usize = 12;
 /// Of each hour, about this many windows are kept apart, ms.
 const SEASON_EVERY_MS: i64 = 5 * 60_000;
+/// Of these, the latest that know every field, where a rule asks which fields there were.
+const FIELD_WINDOWS: usize = 12;
 const HOUR_MS: i64 = 3_600_000;
 const WEEK_HOURS: i64 = 7 * 24;
 
 /// A window of the past.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Past {
+pub struct Past {
     from_ms: i64,
     to_ms: i64,
     #[serde(with = "shared")]
@@ -33,15 +37,15 @@ pub(crate) struct Past {
 
 /// The windows kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Baseline {
+pub struct History {
     previous: VecDeque<Past>,
     /// By hour of the week.
     seasons: BTreeMap<i64, VecDeque<Past>>,
 }
 
-impl Baseline {
+impl History {
     /// Keeps a closed window, if a rule of the topic compares with the past.
-    pub(crate) fn keep(
+    pub fn keep(
         &mut self,
         rules: &TopicRules,
         from_ms: i64,
@@ -64,18 +68,29 @@ impl Baseline {
         // A season falls back on the windows just before until it has enough of its own.
         if previous || seasonal {
             put(&mut self.previous, past, PREVIOUS_MAX);
+            let compared = compared(rules);
+            // Every field of many windows would be much: of the oldest, what drift compares is enough.
+            if let Some(old) = self.previous.iter().rev().nth(FIELD_WINDOWS)
+                && old.summary.fields.iter().any(|f| !compared.contains(&f.path.as_str()))
+            {
+                let mut trimmed = PaneSummary::clone(&old.summary);
+                trimmed.fields.retain(|f| compared.contains(&f.path.as_str()));
+                let at = self.previous.len() - 1 - FIELD_WINDOWS;
+                self.previous[at].summary = Arc::new(trimmed);
+            }
         }
     }
 
     /// The windows that a rule is held against, those before `before_ms`, the oldest first: for a
     /// seasonal one those of its hour of the week, and the latest of any hour.
-    pub(crate) fn of(&self, rule: &Rule, before_ms: i64) -> Vec<HistoryWindow> {
+    pub fn of(&self, rule: &Rule, before_ms: i64) -> Vec<HistoryWindow> {
         let season = match compares_with(rule) {
             None => return Vec::new(),
             Some(Kind::Previous) => None,
             Some(Kind::Seasonal) => self.seasons.get(&hour_of_week(before_ms)),
         };
-        let good = |past: &&Past| past.to_ms <= before_ms && !past.failed.contains(&rule.id);
+        let learns = asks_what_was_there(rule);
+        let good = |past: &&Past| past.to_ms <= before_ms && (learns || !past.failed.contains(&rule.id));
         let shown = |past: &Past| HistoryWindow {
             from_ms: past.from_ms,
             to_ms: past.to_ms,
@@ -93,7 +108,7 @@ impl Baseline {
     }
 
     /// Forgets windows that ended before.
-    pub(crate) fn forget(&mut self, before_ms: i64) {
+    pub fn forget(&mut self, before_ms: i64) {
         self.previous.retain(|p| p.to_ms >= before_ms);
         self.seasons.values_mut().for_each(|s| s.retain(|p| p.to_ms >= before_ms));
     }
@@ -103,7 +118,7 @@ impl Baseline {
 mod shared {
     use std::sync::Arc;
 
-    use checks::report::PaneSummary;
+    use crate::report::PaneSummary;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub(super) fn serialize<S: Serializer>(summary: &Arc<PaneSummary>, to: S) -> Result<S::Ok, S::Error> {
@@ -117,7 +132,17 @@ mod shared {
 
 /// Which past a rule looks at.
 fn compares_with(rule: &Rule) -> Option<Kind> {
-    rule.baseline.or(matches!(rule.metric, Metric::Drift { .. }).then_some(Kind::Previous))
+    let always = matches!(rule.metric, Metric::Drift { .. }) || asks_what_was_there(rule);
+    rule.baseline.or(always.then_some(Kind::Previous))
+}
+
+/// Does it ask what there was before, rather than what was usual?
+fn asks_what_was_there(rule: &Rule) -> bool {
+    matches!(rule.metric, Metric::NewValues { .. }) || asks_for_fields(rule)
+}
+
+fn asks_for_fields(rule: &Rule) -> bool {
+    matches!(rule.metric, Metric::FieldsAdded | Metric::FieldsRemoved | Metric::TypeChanged)
 }
 
 /// A window that is judged again takes the place of the first.
@@ -133,15 +158,16 @@ fn hour_of_week(ms: i64) -> i64 {
     ms.div_euclid(HOUR_MS).rem_euclid(WEEK_HOURS)
 }
 
-/// The counters, and the fields whose distribution or presence is compared.
+/// Paths whose distribution or presence is compared.
+fn compared(rules: &TopicRules) -> Vec<&str> {
+    let fields = rules.rules.iter().filter(|r| compares_with(r).is_some()).filter_map(|r| r.field());
+    fields.map(|f| f.text.as_str()).collect()
+}
+
+/// The counters, and what of fields and values is compared.
 fn slim(summary: &PaneSummary, rules: &TopicRules) -> PaneSummary {
-    let compared: Vec<&str> = rules
-        .rules
-        .iter()
-        .filter(|r| compares_with(r).is_some())
-        .filter_map(|r| r.field())
-        .map(|f| f.text.as_str())
-        .collect();
+    let compared = compared(rules);
+    let every_field = rules.rules.iter().any(|r| asks_for_fields(r));
     let mut slim = PaneSummary {
         read: summary.read,
         read_bytes: summary.read_bytes,
@@ -154,37 +180,61 @@ fn slim(summary: &PaneSummary, rules: &TopicRules) -> PaneSummary {
         schema_violations: summary.schema_violations,
         first_record_ms: summary.first_record_ms,
         last_record_ms: summary.last_record_ms,
-        rules: summary.rules.clone(),
+        folded_values: summary.folded_values,
         ..PaneSummary::default()
     };
-    slim.fields.extend(summary.fields.iter().filter(|f| compared.contains(&f.path.as_str())).cloned());
-    for tally in &mut slim.rules {
+    for field in &summary.fields {
+        if compared.contains(&field.path.as_str()) {
+            slim.fields.push(field.clone());
+        } else if every_field {
+            // How often, and of which types: no distributions.
+            slim.fields.push(FieldSummary {
+                numeric: None,
+                text: None,
+                distinct: None,
+                top: None,
+                ..field.clone()
+            });
+        }
+    }
+    for tally in &summary.rules {
         // What a verdict of then shows, and hashes by the hundred thousand, compare with nothing.
-        tally.examples.clear();
-        tally.uniqueness = None;
+        let values = rules.rules.iter().any(|r| r.id == tally.rule && asks_what_was_there(r));
+        let mut keyed = tally.keyed.clone().filter(|_| values);
+        keyed.iter_mut().flat_map(|keyed| &mut keyed.keys).for_each(|key| key.example = None);
+        slim.rules.push(RuleTally {
+            rule: tally.rule.clone(),
+            checked: tally.checked,
+            failed: tally.failed,
+            errors: tally.errors,
+            definition: tally.definition,
+            keyed,
+            ..RuleTally::default()
+        });
     }
     slim
 }
 
 #[cfg(test)]
 mod tests {
-    use checks::rules::Threshold;
-
-    use super::super::testing;
     use super::*;
+    use crate::rules::{CheckFile, Loader};
 
     const MINUTE: i64 = 60_000;
     const WEEK: i64 = WEEK_HOURS * HOUR_MS;
 
-    fn rule() -> Rule {
-        let rule = testing::rule("volume", Metric::RowCount, Threshold::MustBeGreaterThan(0.0));
-        Rule { threshold: None, baseline: Some(Kind::Seasonal), ..rule }
+    /// The rules of a file with these checks.
+    fn rules(checks: &str) -> Arc<TopicRules> {
+        let text = format!("version: 1\ntopic: orders\nchecks: [{checks}]\n");
+        let limits = crate::limits::Limits::default();
+        let file = CheckFile::parse(std::path::Path::new("a.yaml"), &text, &Loader::files(&limits));
+        file.unwrap_or_else(|found| panic!("{found}")).for_topic("orders")
     }
 
     #[test]
     fn a_season_comes_with_the_windows_just_before_and_none_twice() {
-        let rules = testing::checks(vec![rule()], Vec::new()).for_topic("orders");
-        let mut past = Baseline::default();
+        let rules = rules("{ id: volume, metric: rowCount, baseline: seasonal }");
+        let mut past = History::default();
         for week in 0..2 {
             for minute in 0..30 {
                 let from_ms = week * WEEK + minute * MINUTE;
@@ -192,10 +242,29 @@ mod tests {
                 past.keep(&rules, from_ms, from_ms + MINUTE, &PaneSummary::default(), failed);
             }
         }
-        let windows = past.of(&rule(), WEEK + 30 * MINUTE);
+        let windows = past.of(&rules.rules[0], WEEK + 30 * MINUTE);
         assert!(windows.is_sorted_by(|a, b| a.to_ms <= b.from_ms), "{windows:?}");
         let of_last_week = windows.iter().filter(|w| w.to_ms <= WEEK).count();
         // Every fifth minute of both weeks, and the sixty latest of any hour, without the failed.
         assert_eq!((of_last_week, windows.len() - of_last_week), (29, 29));
+    }
+
+    #[test]
+    fn every_field_is_known_of_the_latest_windows_alone() {
+        let rules = rules(
+            "{ id: a, metric: fieldsAdded, mustBe: 0 }, { id: b, metric: drift, field: $.x, baseline: previous }",
+        );
+        let field = |path: &str| FieldSummary { path: path.to_owned(), present: 1, ..Default::default() };
+        let summary =
+            PaneSummary { read: 1, fields: vec![field("$.w"), field("$.x")], ..PaneSummary::default() };
+        let mut past = History::default();
+        for minute in 0..40 {
+            past.keep(&rules, minute * MINUTE, (minute + 1) * MINUTE, &summary, vec!["a".to_owned()]);
+        }
+        let known: Vec<usize> =
+            past.of(&rules.rules[0], 40 * MINUTE).iter().map(|w| w.summary.fields.len()).collect();
+        assert_eq!(known.len(), 40, "a window in which a field was new is past like any other");
+        assert_eq!(known.iter().filter(|fields| **fields == 2).count(), FIELD_WINDOWS);
+        assert!(known.iter().all(|fields| *fields >= 1));
     }
 }

@@ -1,0 +1,74 @@
+//! Dates and times (RFC 3339, 5.6 and 5.7).
+
+/// `full-date`: 2026-02-28.
+pub(super) fn is_date(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() == 10 && date(bytes).is_some()
+}
+
+/// `date-time`: 2026-02-28T23:59:60.5Z. `t` and `z` may be small; a space in place of the `T`, which
+/// RFC 3339 leaves to applications, is not taken.
+pub(super) fn is_date_time(text: &str) -> bool {
+    date_time(text.as_bytes()).is_some()
+}
+
+fn date(bytes: &[u8]) -> Option<()> {
+    let (year, month, day) = (number(bytes, 0..4)?, number(bytes, 5..7)?, number(bytes, 8..10)?);
+    if bytes.get(4) != Some(&b'-') || bytes.get(7) != Some(&b'-') {
+        return None;
+    }
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + u32::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    (1..=days).contains(&day).then_some(())
+}
+
+fn date_time(bytes: &[u8]) -> Option<()> {
+    date(bytes)?;
+    if !matches!(bytes.get(10), Some(b'T' | b't'))
+        || bytes.get(13) != Some(&b':')
+        || bytes.get(16) != Some(&b':')
+    {
+        return None;
+    }
+    let (hour, minute, second) = (number(bytes, 11..13)?, number(bytes, 14..16)?, number(bytes, 17..19)?);
+    let mut rest = bytes.get(19..)?;
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 {
+            return None;
+        }
+        rest = &fraction[digits..];
+    }
+    let offset = offset_minutes(rest)?;
+    // A leap second ends a day of UTC.
+    let minutes = i64::from(hour) * 60 + i64::from(minute) - offset;
+    let most = if minutes.rem_euclid(24 * 60) == 23 * 60 + 59 { 60 } else { 59 };
+    (hour <= 23 && minute <= 59 && second <= most).then_some(())
+}
+
+/// `Z`, or hours and minutes ahead of UTC.
+fn offset_minutes(bytes: &[u8]) -> Option<i64> {
+    if matches!(bytes, b"Z" | b"z") {
+        return Some(0);
+    }
+    let sign = match bytes.first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = (number(bytes, 1..3)?, number(bytes, 4..6)?);
+    let well_formed = bytes.len() == 6 && bytes[3] == b':' && hours <= 23 && minutes <= 59;
+    well_formed.then_some(sign * (i64::from(hours) * 60 + i64::from(minutes)))
+}
+
+fn number(bytes: &[u8], at: std::ops::Range<usize>) -> Option<u32> {
+    bytes
+        .get(at)?
+        .iter()
+        .try_fold(0, |n, byte| byte.is_ascii_digit().then(|| n * 10 + u32::from(byte - b'0')))
+}
