@@ -107,8 +107,11 @@ impl Ask for OffsetFetchAllRequest<'_> {
     }
 }
 
+/// A partition with its commit or its error code.
+type Commit = (i32, Result<i64, i16>);
+
 /// A partition with its commit, if it has one.
-fn partition(read: &mut Read<'_>) -> Result<Option<(i32, Result<i64, i16>)>, String> {
+fn partition(read: &mut Read<'_>) -> Result<Option<Commit>, String> {
     let (index, offset) = (read.i32()?, read.i64()?);
     let _leader_epoch = read.i32()?;
     let _metadata = read.skip_text()?;
