@@ -109,7 +109,7 @@ mod tests {
             lag_seconds: None,
             lag_seconds_error: 0.0,
             unknown: Some(Unknown::Uncommitted),
-            ..known.clone()
+            ..known
         };
         let progress = TopicProgress {
             activity: Activity::Stuck,

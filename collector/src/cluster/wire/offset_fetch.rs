@@ -167,8 +167,9 @@ mod tests {
     }
 
     type Partition = (i32, i64, i16, Option<String>);
+    type Topic = (String, Vec<Partition>);
 
-    fn answer(groups: &[(String, i16, Vec<(String, Vec<Partition>)>)]) -> OffsetFetchResponse {
+    fn answer(groups: &[(String, i16, Vec<Topic>)]) -> OffsetFetchResponse {
         let partition = |(index, offset, code, metadata): &Partition| {
             OffsetFetchResponsePartitions::default()
                 .with_partition_index(*index)
@@ -176,12 +177,12 @@ mod tests {
                 .with_error_code(*code)
                 .with_metadata(metadata.as_deref().map(text))
         };
-        let topic = |(name, partitions): &(String, Vec<Partition>)| {
+        let topic = |(name, partitions): &Topic| {
             OffsetFetchResponseTopics::default()
                 .with_name(TopicName(text(name)))
                 .with_partitions(partitions.iter().map(partition).collect())
         };
-        let group = |(group, code, topics): &(String, i16, Vec<(String, Vec<Partition>)>)| {
+        let group = |(group, code, topics): &(String, i16, Vec<Topic>)| {
             OffsetFetchResponseGroup::default()
                 .with_group_id(GroupId(text(group)))
                 .with_error_code(*code)
