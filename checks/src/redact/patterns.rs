@@ -225,12 +225,14 @@ fn random(word: &str, start: usize, found: &mut Vec<(Range<usize>, &'static str)
     if word.len() < RANDOM_BYTES_MIN {
         return;
     }
-    let mixed = |part: &str| {
+    let mixed = |part: &str, digits_min: usize| {
         let digits = part.bytes().filter(u8::is_ascii_digit).count();
         let letters = part.bytes().filter(u8::is_ascii_alphabetic).count();
-        part.len() >= RANDOM_BYTES_MIN && digits >= 3 && letters >= 3
+        part.len() >= RANDOM_BYTES_MIN && digits >= digits_min && letters >= 3
     };
-    if word.split(|c: char| !c.is_ascii_alphanumeric()).any(mixed) || (mixed(word) && is_restless(word)) {
+    let unbroken = |part: &str| mixed(part, 3);
+    if word.split(|c: char| !c.is_ascii_alphanumeric()).any(unbroken) || (mixed(word, 1) && is_restless(word))
+    {
         found.push((start..start + word.len(), "[token]"));
     }
 }
