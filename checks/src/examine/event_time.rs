@@ -103,7 +103,11 @@ impl EventTimes {
                         record.partition,
                         record.offset,
                         || {
-                            let shown = redacted(value, limits.string_bytes / 2, &self.redact.at(&clock.time.field.steps));
+                            let shown = redacted(
+                                value,
+                                limits.string_bytes / 2,
+                                &self.redact.at(&clock.time.field.steps),
+                            );
                             let format = clock.time.format.as_str();
                             cut(&format!("error: {shown} is no time as {format} has it"), limits.string_bytes)
                         },
@@ -134,7 +138,11 @@ impl EventTimes {
                         tally.failed += 1;
                         let (partition, offset) = (record.partition, record.offset);
                         add_example(&mut tally.examples, limits.examples, partition, offset, || {
-                            let shown = redacted(value, limits.string_bytes / 2, &self.redact.at(&clock.time.field.steps));
+                            let shown = redacted(
+                                value,
+                                limits.string_bytes / 2,
+                                &self.redact.at(&clock.time.field.steps),
+                            );
                             let seconds = behind_us as f64 / 1e6;
                             cut(&format!("{shown} is {seconds} s behind"), limits.string_bytes)
                         });
