@@ -184,7 +184,8 @@ impl FieldRules {
                     Kind::Values => {
                         let keyed = tallies.get_mut(rule.rule).and_then(|t| t.keyed.as_mut());
                         if let (Some(hash), Some(keyed)) = (hash::scalar(data), keyed) {
-                            let text = || redacted(value, limits.string_bytes, &self.redact.at(&rule.path.steps));
+                            let text =
+                                || redacted(value, limits.string_bytes, &self.redact.at(&rule.path.steps));
                             keyed.add(hash, |key| key.see(record.partition, record.offset, text));
                         }
                     }

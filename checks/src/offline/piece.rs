@@ -256,6 +256,7 @@ pub fn judge_beside(
             sample: rules.sample,
             lead: beside.lead,
             counterpart,
+            redact: Some(&rules.redact),
             ..judge::Context::at(now_ms.unwrap_or(to_ms))
         };
         judge::judge(rule, &window, &context)

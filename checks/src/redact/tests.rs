@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::patterns::LOOKED_AT;
 use super::*;
+use crate::judge::past::History;
 use crate::limits::Limits;
-use crate::offline::{self, Lines, Piece};
+use crate::offline::{self, Beside, Lines, Piece};
 use crate::rules::{CheckFile, Loader};
 use crate::{profile, suggest};
 
@@ -99,6 +100,25 @@ checks:
   - { id: key, metric: failedRows, expr: \"value.deep[value.hidden] == 1\", mustBe: 0 }
   - { id: schema, metric: schemaViolations, mustBe: 0 }
   - { id: decodes, metric: decodeFailures, mustBe: 0 }
+  - { id: new-text, metric: newValues, field: $.text, mustBe: 0 }
+  - { id: new-hidden, metric: newValues, field: $.hidden, mustBe: 0 }
+  - { id: new-items, metric: newValues, field: \"$.items[].hidden\", mustBe: 0 }
+  - { id: new-number, metric: newValues, field: $.number, mustBe: 0 }
+  - { id: gaps, metric: sequenceGaps, field: $.number, arguments: { by: partition }, mustBe: 0 }
+  - { id: gaps-text, metric: sequenceGaps, field: $.text, arguments: { by: $.hidden }, mustBe: 0 }
+  - { id: gaps-hidden, metric: sequenceGaps, field: $.hidden, arguments: { by: partition }, mustBe: 0 }
+  - { id: gaps-deep, metric: sequenceGaps, field: $.deep, arguments: { by: partition }, mustBe: 0 }
+  - id: followed
+    metric: notFollowedBy
+    arguments: { when: \"int(value.hidden) > 0\", then: \"int(value.text) > 0\", within: 1s, by: $.number }
+    mustBe: 0
+  - id: many
+    metric: tooMany
+    arguments: { when: \"value.deep[value.text] != value.hidden\", moreThan: 1, within: 1s, by: $.number }
+    mustBe: 0
+  - { id: came, metric: fieldsAdded, mustBe: 0 }
+  - { id: went, metric: fieldsRemoved, mustBe: 0 }
+  - { id: types, metric: typeChanged, mustBe: 0 }
 ";
 const SCHEMA: &str = r#"{ "properties": { "hidden": { "type": "integer" }, "text": { "maxLength": 1 },
     "deep": { "maxProperties": 0 }, "map": { "additionalProperties": false } } }"#;
@@ -109,22 +129,31 @@ fn said(data: &str) -> String {
     let loader = Loader::with(&limits, |_| Ok(SCHEMA.to_owned()));
     let file = CheckFile::parse(Path::new("c.yaml"), CHECKS, &loader).unwrap_or_else(|e| panic!("{e}"));
     let rules = file.for_topic("orders");
-    let feed = |mut piece: Piece| {
+    let feed = |mut piece: Piece, data: &str| {
         let mut lines = Lines::new(std::io::Cursor::new(data), 1 << 20);
         while let Some(line) = lines.next().unwrap() {
             piece.take_line(line);
         }
         piece
     };
-    let piece = feed(Piece::new(&rules, &limits).unwrap());
-    let summary = piece.summary();
-    let judged = offline::judge(&rules, &summary, (0, 0), None);
+    // What is new is said against a past.
+    let plain = feed(Piece::new(&rules, &limits).unwrap(), &line(&json!(1), "x", 6, "")).summary();
+    let mut past = History::default();
+    for window in -12..0 {
+        past.keep(&rules, window * 60_000, (window + 1) * 60_000, &plain, Vec::new());
+    }
+    let beside = Beside { past: Some(&past), ..Beside::default() };
+    let mut summary = feed(Piece::new(&rules, &limits).unwrap(), data).summary();
+    let judged = offline::judge_beside(&rules, &summary, (0, 60_000), None, beside);
+    // Numbers of sequences go to the collector as numbers, and are in nothing that it says.
+    let keyed = summary.rules.iter_mut().filter_map(|tally| tally.keyed.as_mut());
+    keyed.flat_map(|keyed| &mut keyed.keys).for_each(|key| key.ranges.clear());
     let mut said =
         serde_json::to_string(&offline::json::check("d", "orders", &summary, &judged, false)).unwrap();
     let shown = profile::json::profile("d", &summary);
     said.push_str(&serde_json::to_string(&profile::json::with_sketches(shown, &summary)).unwrap());
     let _ = write!(said, "{summary:?}");
-    let survey = feed(Piece::survey(&rules, &limits).unwrap()).into_survey();
+    let survey = feed(Piece::survey(&rules, &limits).unwrap(), data).into_survey();
     said.push_str(&suggest::check_file("orders", "d", &survey, &limits).unwrap_or_default());
     said
 }
@@ -137,7 +166,7 @@ fn line(hidden: &Value, secret: &str, place: usize, before: &str) -> String {
         "items": [{ "hidden": hidden, "name": if place == 1 { text.as_str() } else { "x" } }],
         "deep": { "hidden": hidden, "list": [if place == 2 { text.as_str() } else { "x" }] },
         "map": {},
-        "number": 1,
+        "number": if place == 6 { 5 } else { 1 },
     });
     if place == 3 {
         document["map"][secret] = json!(1);
@@ -163,6 +192,22 @@ fn secret() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn what_is_new_or_missing_is_told_without_the_values() {
+    let mut data = line(&json!(700_000_001), "4111111111111111", 4, "");
+    data.push_str(&line(&json!(700_000_005), "bob@mail.example", 0, ""));
+    let said = said(&data);
+    for shown in [
+        "$.hidden: 3 numbers are missing before [redacted]",
+        "$.number: 4111111111111109 numbers are missing before [redacted]",
+        "no integer: \\\"[email] after",
+        "no integer: {\\\"hidden\\\":[redacted]",
+        "2 of 2 values of $.hidden",
+    ] {
+        assert!(said.contains(shown), "{shown} not in {said}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
@@ -175,11 +220,18 @@ proptest! {
     ) {
         // By field: what no pattern finds.
         for hidden in [json!(plain), json!(number), json!({ "in": [plain, number] }), json!([plain])] {
-            let data = line(&hidden, &secret, place, &before).repeat(repeat);
+            let mut data = line(&hidden, &secret, place, &before).repeat(repeat);
+            // Numbers on either side of what is missing, hidden and not.
+            data.push_str(&line(&json!(number + 3), "x", 6, ""));
             let said = said(&data);
             prop_assert!(!said.contains(&secret), "{secret} in {said}");
             prop_assert!(!said.contains(&plain), "{plain} in {said}");
-            prop_assert!(!said.contains(&number.to_string()), "{number} in {said}");
+            for near in number..=number + 3 {
+                prop_assert!(!said.contains(&near.to_string()), "{near} in {said}");
+            }
+            if let (4, Ok(card)) = (place, secret.parse::<u64>()) {
+                prop_assert!(!said.contains(&(card - 1).to_string()), "{card} less 1 in {said}");
+            }
         }
     }
 
