@@ -261,7 +261,7 @@ impl Reader {
     /// # Errors
     /// The brokers stopped answering, or refused: what was read is not the range.
     pub fn read(mut self, piece: &mut Piece, mut progress: impl FnMut(u64)) -> Result<u64, RangeError> {
-        let how = How::new(&piece.rules().decode).map_err(RangeError::Config)?;
+        let how = How::new(piece.rules()).map_err(RangeError::Config)?;
         let broken = |reader: &Self, why: String| RangeError::Broker {
             what: "the records",
             topic: reader.topic.to_string(),

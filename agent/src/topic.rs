@@ -65,7 +65,7 @@ impl Generation {
     /// Compiles the rules. Those that cannot be (the linter refuses them before) are left out with
     /// a word: what can be read is read, and their checks stay unknown.
     fn new(number: u64, rules: Arc<TopicRules>, limits: &Limits, now_ms: i64) -> Self {
-        let how = How::new(&rules.decode).unwrap_or_else(|error| {
+        let how = How::new(&rules).unwrap_or_else(|error| {
             tracing::error!(topic = rules.topic, "{error}");
             How::default()
         });

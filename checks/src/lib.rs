@@ -16,6 +16,7 @@ pub mod offline;
 pub mod pipeline;
 pub mod profile;
 pub mod record;
+pub mod redact;
 pub mod report;
 pub mod rules;
 pub mod schema;

@@ -21,7 +21,8 @@ pub(crate) mod registry;
 use apache_avro::Schema as AvroSchema;
 use checks::examine::{Decoded, SchemaVerdict};
 use checks::limits::Limits;
-use checks::rules::{SchemaKind, SchemaSource, ValueFormat};
+use checks::redact::Redaction;
+use checks::rules::{SchemaKind, SchemaSource, TopicRules, ValueFormat};
 use checks::tape::{DecodeFailure, Shape, Tape, json, reason};
 
 use registry::{Fetched, Registry};
@@ -130,7 +131,7 @@ impl Decoder {
                 let verdict =
                     schema.filter(|_| !how.has_json_file).map(|schema| match schema.is_valid(document) {
                         true => SchemaVerdict::Valid,
-                        false => SchemaVerdict::Violation(schema.first_error(document)),
+                        false => SchemaVerdict::Violation(schema.first_error(document, &how.redact)),
                     });
                 Ok((Decoded::Document(document), verdict))
             }
@@ -140,6 +141,10 @@ impl Decoder {
                     None => (!how.has_json_file).then_some(SchemaVerdict::Valid),
                     Some(reader) => Some(match avro::resolve(rest, &plan, reader) {
                         Ok(()) => SchemaVerdict::Valid,
+                        // The library quotes the value, wherever in the document it stands.
+                        Err(_) if !how.redact.paths().is_empty() => SchemaVerdict::Violation(
+                            "it does not resolve into the schema of the rules".to_owned(),
+                        ),
                         Err(why) => SchemaVerdict::Violation(why),
                     }),
                 };
@@ -158,13 +163,16 @@ pub(crate) struct How {
     reader: Option<AvroSchema>,
     /// Documents are held against a JSON Schema of the rules, by the examiner.
     has_json_file: bool,
+    /// What messages must not show.
+    redact: Redaction,
 }
 
 impl How {
     /// # Errors
     /// The schema file is no Avro schema.
-    pub(crate) fn new(decode: &checks::rules::Decode) -> Result<Self, String> {
-        let mut how = Self { format: decode.value, ..Self::default() };
+    pub(crate) fn new(rules: &TopicRules) -> Result<Self, String> {
+        let decode = &rules.decode;
+        let mut how = Self { format: decode.value, redact: rules.redact.clone(), ..Self::default() };
         if let SchemaSource::File(file) = &decode.schema {
             match file.kind {
                 SchemaKind::Json => how.has_json_file = true,

@@ -5,7 +5,6 @@
 //! compared in microseconds; the record's own are in milliseconds.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use chrono::DateTime;
 
@@ -13,9 +12,10 @@ use super::accumulator::Tally;
 use crate::limits::Limits;
 use crate::merge::add_example;
 use crate::record::RecordView;
-use crate::rules::{EventTime, Metric, Rule, Step, TimeFormat};
+use crate::redact::Redaction;
+use crate::rules::{EventTime, Metric, Step, TimeFormat, TopicRules};
 use crate::schema::cut;
-use crate::tape::{Data, Document, Value, excerpt};
+use crate::tape::{Data, Document, Value, redacted};
 
 /// How far after its record's time an event time is believed, µs. One beyond it (a clock that is years
 /// ahead, seconds read as milliseconds) would make every record after it late for ever.
@@ -26,6 +26,7 @@ const AHEAD_US_MAX: i64 = 3_600_000_000;
 pub(super) struct EventTimes {
     rules: Vec<EventRule>,
     clocks: Vec<Clock>,
+    redact: Redaction,
 }
 
 #[derive(Debug)]
@@ -52,8 +53,9 @@ struct Clock {
 }
 
 impl EventTimes {
-    pub(super) fn new(rules: &[Arc<Rule>]) -> Self {
-        let mut all = Self::default();
+    pub(super) fn new(topic: &TopicRules) -> Self {
+        let rules = topic.rules.as_slice();
+        let mut all = Self { redact: topic.redact.clone(), ..Self::default() };
         for (rule, with) in rules.iter().enumerate() {
             let (time, kind) = match &with.metric {
                 Metric::Delay { time, .. } => (time, Kind::Delay),
@@ -101,7 +103,11 @@ impl EventTimes {
                         record.partition,
                         record.offset,
                         || {
-                            let shown = excerpt(value, limits.string_bytes / 2);
+                            let shown = redacted(
+                                value,
+                                limits.string_bytes / 2,
+                                &self.redact.at(&clock.time.field.steps),
+                            );
                             let format = clock.time.format.as_str();
                             cut(&format!("error: {shown} is no time as {format} has it"), limits.string_bytes)
                         },
@@ -132,7 +138,11 @@ impl EventTimes {
                         tally.failed += 1;
                         let (partition, offset) = (record.partition, record.offset);
                         add_example(&mut tally.examples, limits.examples, partition, offset, || {
-                            let shown = excerpt(value, limits.string_bytes / 2);
+                            let shown = redacted(
+                                value,
+                                limits.string_bytes / 2,
+                                &self.redact.at(&clock.time.field.steps),
+                            );
                             let seconds = behind_us as f64 / 1e6;
                             cut(&format!("{shown} is {seconds} s behind"), limits.string_bytes)
                         });

@@ -1,7 +1,5 @@
 //! Rules about single fields, by one scan over the tape.
 
-use std::sync::Arc;
-
 use super::accumulator::Tally;
 use super::keyed::key_of;
 use super::valid::{StandIns, Valid};
@@ -9,13 +7,15 @@ use crate::limits::Limits;
 use crate::merge::add_example;
 use crate::profile::hash;
 use crate::record::RecordView;
+use crate::redact::{Place, Redaction};
 use crate::report::Example;
-use crate::rules::{KeyBy, Metric, Rule, Step};
-use crate::tape::{Data, Document, FieldId, PathStep, Shape, Value, excerpt};
+use crate::rules::{FieldPath, KeyBy, Metric, Step, TopicRules};
+use crate::tape::{Data, Document, FieldId, PathStep, Shape, Value, redacted};
 
 /// The field rules of a topic, found by field id.
 #[derive(Debug)]
 pub(super) struct FieldRules {
+    redact: Redaction,
     rules: Vec<FieldRule>,
     /// What to do at a value of a field; fields that rules name have the lowest ids.
     targets: Vec<Box<[Target]>>,
@@ -25,7 +25,7 @@ pub(super) struct FieldRules {
 struct FieldRule {
     /// Index among the topic's rules.
     rule: usize,
-    path: String,
+    path: FieldPath,
     kind: Kind,
     /// In the record at hand: what is checked, and how much of it has the field (or has it null).
     anchors: u64,
@@ -55,7 +55,8 @@ struct Target {
 }
 
 impl FieldRules {
-    pub(super) fn new(rules: &[Arc<Rule>], shape: &mut Shape) -> Self {
+    pub(super) fn new(topic: &TopicRules, shape: &mut Shape) -> Self {
+        let rules = topic.rules.as_slice();
         let mut all = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
             let kind = match &rule.metric {
@@ -85,7 +86,7 @@ impl FieldRules {
                 | Metric::Drift { .. } => continue,
             };
             if let Some(field) = rule.field() {
-                let path = field.text.clone();
+                let path = field.clone();
                 all.push((
                     field.steps.as_slice(),
                     FieldRule { rule: index, path, kind, anchors: 0, found: 0 },
@@ -115,6 +116,7 @@ impl FieldRules {
             }
         }
         Self {
+            redact: topic.redact.clone(),
             rules: all.into_iter().map(|(_, rule)| rule).collect(),
             targets: targets.into_iter().map(Vec::into_boxed_slice).collect(),
         }
@@ -163,7 +165,7 @@ impl FieldRules {
                         if !valid.holds(data) {
                             tally.failed += 1;
                             example(&mut tally.examples, record, limits, || {
-                                excerpt(value, limits.string_bytes)
+                                redacted(value, limits.string_bytes, &self.redact.at(&rule.path.steps))
                             });
                         }
                     }
@@ -175,13 +177,15 @@ impl FieldRules {
                     }
                     Kind::Sequence(by) => {
                         if let Some(tally) = tallies.get_mut(rule.rule) {
-                            number(by, record, value, tally, limits);
+                            let place = || self.redact.at(&rule.path.steps);
+                            number(by, record, (value, place), tally, limits);
                         }
                     }
                     Kind::Values => {
                         let keyed = tallies.get_mut(rule.rule).and_then(|t| t.keyed.as_mut());
                         if let (Some(hash), Some(keyed)) = (hash::scalar(data), keyed) {
-                            let text = || excerpt(value, limits.string_bytes);
+                            let text =
+                                || redacted(value, limits.string_bytes, &self.redact.at(&rule.path.steps));
                             keyed.add(hash, |key| key.see(record.partition, record.offset, text));
                         }
                     }
@@ -208,7 +212,7 @@ impl FieldRules {
                 example(&mut tally.examples, record, limits, || {
                     let share =
                         if anchors > 1 { format!(" in {failed} of {anchors}") } else { String::new() };
-                    crate::schema::cut(&format!("{} is {what}{share}", rule.path), limits.string_bytes)
+                    crate::schema::cut(&format!("{} is {what}{share}", rule.path.text), limits.string_bytes)
                 });
             }
         }
@@ -216,7 +220,13 @@ impl FieldRules {
 }
 
 /// Takes a number of a sequence. What is no integer has no place in one.
-fn number(by: &KeyBy, record: &RecordView<'_>, value: Value<'_>, tally: &mut Tally, limits: &Limits) {
+fn number<'r>(
+    by: &KeyBy,
+    record: &RecordView<'_>,
+    (value, place): (Value<'_>, impl FnOnce() -> Place<'r>),
+    tally: &mut Tally,
+    limits: &Limits,
+) {
     if value.is_null() {
         return;
     }
@@ -228,7 +238,7 @@ fn number(by: &KeyBy, record: &RecordView<'_>, value: Value<'_>, tally: &mut Tal
         _ => {
             tally.errors += 1;
             example(&mut tally.examples, record, limits, || {
-                format!("no integer: {}", excerpt(value, limits.string_bytes))
+                format!("no integer: {}", redacted(value, limits.string_bytes, &place()))
             });
         }
     }

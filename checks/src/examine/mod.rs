@@ -43,6 +43,7 @@ use self::keyed::{PatternRule, Picked};
 use crate::limits::Limits;
 use crate::merge::{add_example, count_reason};
 use crate::record::RecordView;
+use crate::redact;
 use crate::report::{Example, KeyEvent, PaneSummary};
 use crate::rules::{Metric, Origin, Rule, SchemaKind, SchemaSource, TopicRules};
 use crate::schema::{Schema, SchemaError, cut};
@@ -143,8 +144,8 @@ impl Examiner {
         let definition = |rule: &Arc<Rule>| Some((rule.id.clone(), rules.definition(&rule.id)?));
         let definitions = rules.rules.iter().filter_map(definition).collect();
         let mut shape = Shape::new(limits);
-        let fields = FieldRules::new(&rules.rules, &mut shape);
-        let event_times = EventTimes::new(&rules.rules);
+        let fields = FieldRules::new(&rules, &mut shape);
+        let event_times = EventTimes::new(&rules);
         Ok(Self {
             rules,
             limits: limits.clone(),
@@ -200,7 +201,7 @@ impl Examiner {
             Decoded::Failed(failure) => {
                 into.decode_failed += 1;
                 count_reason(&mut seen.decode_failures, failure.reason, 1);
-                let text = || cut(&failure.to_string(), self.limits.string_bytes);
+                let text = || cut(&redact::text(&failure.to_string()), self.limits.string_bytes);
                 self.example(&mut seen.decode_examples, record, text);
             }
             Decoded::Document(document) => {
@@ -223,6 +224,7 @@ impl Examiner {
         for tally in &mut summary.rules {
             tally.definition = self.definitions.get(&tally.rule).copied().unwrap_or(0);
         }
+        self.rules.redact.profile(&mut summary.fields);
         summary
     }
 
@@ -243,7 +245,8 @@ impl Examiner {
                     // Said in full only for the examples that are kept: it copies the value.
                     seen.schema_checked += 1;
                     seen.schema_violations += 1;
-                    let text = || cut(&schema.first_error(document), self.limits.string_bytes);
+                    let text =
+                        || cut(&schema.first_error(document, &self.rules.redact), self.limits.string_bytes);
                     self.example(&mut seen.schema_examples, record, text);
                     return;
                 }
@@ -253,7 +256,9 @@ impl Examiner {
         seen.schema_checked += 1;
         if let Some(why) = why {
             seen.schema_violations += 1;
-            self.example(&mut seen.schema_examples, record, || cut(&why, self.limits.string_bytes));
+            self.example(&mut seen.schema_examples, record, || {
+                cut(&redact::text(&why), self.limits.string_bytes)
+            });
         }
     }
 
@@ -269,7 +274,7 @@ impl Examiner {
                     tally.checked += 1;
                     tally.failed += 1;
                     self.example(&mut tally.examples, record, || {
-                        program.evidence(document.root(), text_bytes)
+                        program.evidence(document.root(), &self.rules.redact, text_bytes)
                     });
                 }
                 cel::Outcome::Error(error) => {

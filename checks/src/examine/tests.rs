@@ -39,6 +39,7 @@ fn topic(rules: Vec<Arc<Rule>>, schema: SchemaSource) -> Arc<TopicRules> {
         time: TimeSource::Record,
         window: Window::default(),
         sample: Sample::default(),
+        redact: crate::redact::Redaction::default(),
         rules,
         slos: Vec::new(),
         hash: 1,

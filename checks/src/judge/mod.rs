@@ -26,6 +26,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::redact::Redaction;
 use crate::report::{Example, PaneSummary};
 use crate::rules::{Metric, Rule, Sample, Threshold, Unit};
 use crate::verdict::{Status, Verdict};
@@ -57,6 +58,8 @@ pub struct Context<'a> {
     pub lead: Option<&'a PaneSummary>,
     /// Records of the other topic of a `ratio` in this window; `None` if they are not known.
     pub counterpart: Option<u64>,
+    /// What must not be shown.
+    pub redact: Option<&'a Redaction>,
 }
 
 impl Context<'_> {
@@ -69,6 +72,7 @@ impl Context<'_> {
             sample: Sample::default(),
             lead: None,
             counterpart: None,
+            redact: None,
         }
     }
 }
@@ -104,7 +108,10 @@ pub fn judge(rule: &Rule, window: &Window<'_>, ctx: &Context<'_>) -> Verdict {
             changes::fields(rule, window, ctx)
         }
         Metric::SequenceGaps { field, by } => match every_record(rule, window.summary, ctx) {
-            Ok(()) => sequence::gaps(rule, field, by, window.summary),
+            Ok(()) => {
+                let is_hidden = ctx.redact.is_some_and(|redact| redact.hides(field));
+                sequence::gaps(rule, (field, is_hidden), by, window.summary)
+            }
             Err(why) => Found::unknown(why),
         },
         Metric::MissingValues { .. }

@@ -9,6 +9,7 @@
 use super::words::{number, share, with_unit};
 use super::{Found, allowed, by_bounds};
 use crate::merge::{EXAMPLES_MAX, add_example, between, total};
+use crate::redact::{self, HIDDEN};
 use crate::report::{Example, KeySeen, Keyed, PaneSummary};
 use crate::rules::{FieldPath, KeyBy, Rule, Unit};
 use crate::stats::wilson;
@@ -17,7 +18,13 @@ use crate::verdict::Status;
 /// Level of the interval of a sample.
 const CONFIDENCE: f64 = 0.95;
 
-pub(super) fn gaps(rule: &Rule, field: &FieldPath, by: &KeyBy, summary: &PaneSummary) -> Found {
+/// The numbers of a field that is hidden are counted and not named.
+pub(super) fn gaps(
+    rule: &Rule,
+    (field, is_hidden): (&FieldPath, bool),
+    by: &KeyBy,
+    summary: &PaneSummary,
+) -> Found {
     let Some((tally, keyed)) = summary.rule(&rule.id).and_then(|t| Some((t, t.keyed.as_ref()?))) else {
         return nothing(format!("no number of {field} in this window"));
     };
@@ -55,7 +62,7 @@ pub(super) fn gaps(rule: &Rule, field: &FieldPath, by: &KeyBy, summary: &PaneSum
         found.interval = Some([low.min(bounds[0]), high.max(bounds[1])]);
     }
     (found.failed, found.checked) = (Some(missing), Some(span));
-    found.examples = examples(field, keyed);
+    found.examples = examples(field, is_hidden, keyed);
     let percent =
         share(missing as f64 * 100.0 / span as f64, rule.threshold.filter(|_| rule.unit == Unit::Percent));
     let gappy = keyed.keys.iter().filter(|key| key.missing() + key.hidden > 0).count();
@@ -103,13 +110,18 @@ fn named(by: &KeyBy, count: usize) -> String {
 }
 
 /// The first gaps, each at the record after it.
-fn examples(field: &FieldPath, keyed: &Keyed) -> Vec<Example> {
+fn examples(field: &FieldPath, is_hidden: bool, keyed: &Keyed) -> Vec<Example> {
     let mut list = Vec::new();
     for pair in keyed.keys.iter().flat_map(|key| key.ranges.windows(2)) {
         let (lower, upper) = (pair[0], pair[1]);
         add_example(&mut list, EXAMPLES_MAX, upper.partition, upper.offset, || {
             let (first, last) = (i128::from(lower.last) + 1, i128::from(upper.first) - 1);
+            // The neighbour of a card's number tells it.
+            let mut ends = [lower.last, upper.first].into_iter();
+            let is_hidden = is_hidden || ends.any(|end| redact::is_sensitive(&end.to_string()));
             match between(&lower, &upper) {
+                1 if is_hidden => format!("{field}: 1 number is missing before {HIDDEN}"),
+                many if is_hidden => format!("{field}: {many} numbers are missing before {HIDDEN}"),
                 1 => format!("{field}: {first} is missing before {}", upper.first),
                 _ => format!("{field}: {first} to {last} are missing before {}", upper.first),
             }

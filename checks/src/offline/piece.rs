@@ -59,7 +59,7 @@ impl Piece {
     /// # Errors
     /// As for [`Self::new`].
     pub fn survey(rules: &Arc<TopicRules>, limits: &Limits) -> Result<Self, ExamineError> {
-        Ok(Self { survey: Some(Survey::default()), ..Self::new(rules, limits)? })
+        Ok(Self { survey: Some(Survey::hiding(rules.redact.clone())), ..Self::new(rules, limits)? })
     }
 
     /// What was learnt.
@@ -256,6 +256,7 @@ pub fn judge_beside(
             sample: rules.sample,
             lead: beside.lead,
             counterpart,
+            redact: Some(&rules.redact),
             ..judge::Context::at(now_ms.unwrap_or(to_ms))
         };
         judge::judge(rule, &window, &context)

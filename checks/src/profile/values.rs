@@ -1,6 +1,7 @@
 //! Scalars of one field: how many different ones, and which are frequent.
 
 use crate::merge::{DISTINCT_EXACT_MAX, DISTINCT_PRECISION, raise};
+use crate::redact::is_sensitive;
 use crate::report::{DistinctSummary, TopSummary, TopValue};
 use crate::tape::Data;
 
@@ -62,7 +63,12 @@ enum Kept {
     I64(i64),
     U64(u64),
     F64(f64),
-    Text { text: String, cut: bool },
+    Text {
+        text: String,
+        cut: bool,
+    },
+    /// A text that is longer than what is kept of it, with something in it that must not be shown.
+    Hidden,
 }
 
 impl Top {
@@ -99,10 +105,13 @@ impl Top {
     }
 
     pub(super) fn summary(&self) -> TopSummary {
+        let hidden = self.entries.iter().filter(|e| matches!(e.value, Kept::Hidden));
+        let hidden = hidden.map(|e| e.upper).max().unwrap_or(0);
         let mut values: Vec<TopValue> = self
             .hashes
             .iter()
             .zip(&self.entries)
+            .filter(|(_, e)| !matches!(e.value, Kept::Hidden))
             .map(|(&hash, e)| TopValue {
                 value: shown(&e.value, hash),
                 count: e.upper - e.error,
@@ -120,7 +129,7 @@ impl Top {
             same
         });
         let floor = if self.full { self.entries.iter().map(|e| e.upper).min().unwrap_or(0) } else { 0 };
-        TopSummary { values, floor }
+        TopSummary { values, floor: floor.max(hidden) }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
@@ -145,6 +154,10 @@ fn keep(data: Data<'_>, mut text: String, string_bytes: usize) -> Kept {
         Data::F64(n) => Kept::F64(n),
         Data::Str(s) => {
             let cut = s.len() > string_bytes;
+            // What is cut cannot be looked through later: half a secret is one.
+            if cut && is_sensitive(s) {
+                return Kept::Hidden;
+            }
             let kept =
                 if cut { whole_characters(s, string_bytes.saturating_sub(MARK_BYTES)) } else { s.len() };
             text.clear();
@@ -174,6 +187,7 @@ fn shown(value: &Kept, hash: u64) -> String {
             Some(Integer::Unsigned(n)) => n.to_string(),
             None => format!("{n:?}"),
         },
+        Kept::Hidden => String::new(),
         Kept::Text { text, cut: true } => format!("{text}…{:08x}", hash >> 32),
         Kept::Text { text, cut: false } => {
             let ambiguous = text.starts_with('"')

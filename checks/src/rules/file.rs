@@ -9,9 +9,10 @@ use super::{
     unbuilt,
 };
 use crate::limits::Limits;
+use crate::redact::Redaction;
 use crate::yaml::{self, Diagnostics, Map, Node, Reader, Span, quoted};
 
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "version",
     "topic",
     "topics",
@@ -22,6 +23,7 @@ pub(super) const KEYS: [&str; 13] = [
     "window",
     "sample",
     "segment_by",
+    "redact",
     "checks",
     "slos",
     "tests",
@@ -117,13 +119,15 @@ fn resolve(reader: &Reader<'_>, node: &Node, loader: &Loader<'_>) -> Option<Chec
     let window = head::window(&file);
     let sample = head::sample(&file);
     let owner = file.opt_str("owner").unwrap_or_default();
+    let paths = items(&file, "redact").iter().filter_map(|node| check::read_path(reader, node));
+    let redact = Redaction::new(paths.collect());
 
     let head =
         check::Head { owner: &owner, time: &time, has_time: file.has("time") || file.misspelt("time") };
     let checks: Vec<_> =
         items(&file, "checks").iter().filter_map(|node| check::read(reader, node, &head)).collect();
     unique_ids(reader, items(&file, "checks"), "check");
-    if !file.has("checks") && !file.misspelt("checks") {
+    if !file.has("checks") && !file.misspelt("checks") && redact.paths().is_empty() {
         reader.warning(file.span(), "the file has no checks", "write `checks:` and a list of them");
     }
     let slos = items(&file, "slos").iter().filter_map(|node| slo::read(reader, node, &checks)).map(Arc::new);
@@ -138,6 +142,7 @@ fn resolve(reader: &Reader<'_>, node: &Node, loader: &Loader<'_>) -> Option<Chec
     let rules: Vec<_> = checks.into_iter().filter_map(|check| check.rule).map(Arc::new).collect();
     for rule in &rules {
         reachable(reader, &file, rule, &decode, sample);
+        shown(reader, &file, rule, &redact);
     }
     Some(CheckFile {
         path: reader.file().to_path_buf(),
@@ -147,6 +152,7 @@ fn resolve(reader: &Reader<'_>, node: &Node, loader: &Loader<'_>) -> Option<Chec
         time,
         window,
         sample,
+        redact,
         rules,
         slos,
         tests,
@@ -236,6 +242,16 @@ fn reachable(reader: &Reader<'_>, file: &Map<'_, '_, '_>, rule: &Rule, decode: &
         reader.error_help(at, message, format!("write `examine: 100%`: {lost}"));
     } else if sample.at_most_per_second.is_some() {
         reader.warning(at, message, unseen);
+    }
+}
+
+/// A distribution is told by its values, which are not kept of a hidden field.
+fn shown(reader: &Reader<'_>, file: &Map<'_, '_, '_>, rule: &Rule, redact: &Redaction) {
+    if let Metric::Drift { field } = &rule.metric
+        && redact.hides(field)
+    {
+        let message = format!("`drift` compares values, and `redact` hides those of {}", quoted(&field.text));
+        reader.error_help(metric_span(file, rule), message, "leave one of them out");
     }
 }
 

@@ -2,6 +2,8 @@
 //! collector can tell whether they hold the same ones. What does not change a verdict (paths,
 //! lines, descriptions, owners, tests) is left out.
 
+use crate::redact::Redaction;
+
 use super::{
     CheckFile, Decode, EventTime, Function, Metric, Pattern, Rule, Sample, SchemaSource, Slo, Threshold,
     TimeSource, TopicRules, TopicSelector, ValidValues, Window,
@@ -53,6 +55,7 @@ pub(super) fn of_files<'a>(files: impl Iterator<Item = &'a CheckFile>) -> u64 {
             TopicSelector::Pattern(regex) => hash.text(regex.as_str()),
         }
         head(&mut hash, &file.decode, file.window, file.sample, &file.time);
+        redact(&mut hash, &file.redact);
         file.rules.iter().for_each(|r| rule(&mut hash, r));
         file.slos.iter().for_each(|s| slo(&mut hash, s));
     }
@@ -64,6 +67,7 @@ pub(super) fn of_topic(rules: &TopicRules) -> u64 {
     let mut hash = Fnv::new();
     hash.text(&rules.topic);
     head(&mut hash, &rules.decode, rules.window, rules.sample, &rules.time);
+    redact(&mut hash, &rules.redact);
     rules.rules.iter().for_each(|r| rule(&mut hash, r));
     rules.slos.iter().for_each(|s| slo(&mut hash, s));
     hash.0
@@ -111,6 +115,15 @@ fn function(hash: &mut Fnv, function: Function) {
     if let Function::Quantile(share) = function {
         hash.float(share);
     }
+}
+
+/// It changes no verdict, but who hides what must be the same everywhere.
+fn redact(hash: &mut Fnv, redact: &Redaction) {
+    if redact.paths().is_empty() {
+        return;
+    }
+    hash.text("redact");
+    redact.paths().iter().for_each(|path| hash.text(&path.text));
 }
 
 fn rule(hash: &mut Fnv, rule: &Rule) {

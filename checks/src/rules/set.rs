@@ -9,6 +9,7 @@ use super::discover::{DEPTH_MAX, FILES_MAX, find};
 use super::{CheckFile, CheckSet, Loader, Origin, TopicRules, TopicSelector, hash};
 use crate::limits::Limits;
 use crate::odcs;
+use crate::redact::Redaction;
 use crate::report::RuleTally;
 use crate::yaml::{self, Diagnostic, Diagnostics, read_text};
 
@@ -167,12 +168,14 @@ fn merged(topic: &str, files: &[&CheckFile]) -> TopicRules {
         time: head.map(|file| file.time.clone()).unwrap_or_default(),
         window: head.map(|file| file.window).unwrap_or_default(),
         sample: head.map(|file| file.sample).unwrap_or_default(),
+        redact: Redaction::default(),
         rules: Vec::new(),
         slos: Vec::new(),
         hash: 0,
     };
     let (mut rule_ids, mut slo_ids) = (HashSet::new(), HashSet::new());
     for file in files {
+        rules.redact.extend(&file.redact);
         // A service level goes with the check that it counts by: both of the same file, or
         // neither.
         let fresh: HashSet<_> = file

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{EventTime, Metric};
+use crate::redact::Redaction;
 
 /// All check files of a run, resolved together.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +32,8 @@ pub struct CheckFile {
     pub window: Window,
     /// What is read and examined.
     pub sample: Sample,
+    /// What is never shown.
+    pub redact: Redaction,
     /// The checks, in the order of the file.
     pub rules: Vec<Arc<Rule>>,
     /// Service levels.
@@ -56,6 +59,8 @@ pub struct TopicRules {
     pub window: Window,
     /// What is read and examined.
     pub sample: Sample,
+    /// What is never shown, of all the files.
+    pub redact: Redaction,
     /// All rules; ids are unique within a topic (a clash of files is an error at loading).
     pub rules: Vec<Arc<Rule>>,
     /// All service levels.

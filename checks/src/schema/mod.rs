@@ -13,7 +13,8 @@ use jsonschema::{PatternOptions, Validator};
 
 use self::tape::{TapeJson, TapeNode};
 use crate::limits::Limits;
-use crate::tape::{Document, excerpt, printable};
+use crate::redact::{self, Redaction};
+use crate::tape::{Document, printable, redacted};
 
 /// Largest compiled pattern, in bytes.
 const PATTERN_BYTES: usize = 1 << 20;
@@ -86,23 +87,25 @@ impl Schema {
 
     /// The first way in which it does not: where in the document, what was asked, and an excerpt
     /// of the value. Each part is cut to `limits.string_bytes`. For cold paths: it copies the
-    /// offending value. Empty when the document fits.
-    pub fn first_error(&self, document: Document<'_>) -> String {
+    /// offending value. Empty when the document fits. What must not be shown is not.
+    pub fn first_error(&self, document: Document<'_>, redaction: &Redaction) -> String {
         if !self.work.is_searchable(depth(document.root())) {
             if self.is_valid(document) {
                 return String::new();
             }
-            let found = excerpt(document.root(), self.excerpt_bytes);
+            let found = redacted(document.root(), self.excerpt_bytes, &redaction.root());
             return format!("/: does not fit the schema, which is too recursive to say where: {found}");
         }
         let Err(error) = self.validator.validate(TapeNode::Value(document.root())) else {
             return String::new();
         };
         let path = error.instance_path().as_str();
-        let message = cut(&error.masked().to_string(), self.excerpt_bytes);
-        let found = at(document, path).map(|value| excerpt(value, self.excerpt_bytes)).unwrap_or_default();
+        let message = cut(&redact::text(&error.masked().to_string()), self.excerpt_bytes);
+        let found = at(document, path, redaction)
+            .map(|(value, place)| redacted(value, self.excerpt_bytes, &place))
+            .unwrap_or_default();
         let path = if path.is_empty() { "/" } else { path };
-        format!("{}: {message}: {found}", cut(path, self.excerpt_bytes))
+        format!("{}: {message}: {found}", cut(&redact::text(path), self.excerpt_bytes))
     }
 }
 
@@ -112,11 +115,18 @@ fn depth(value: crate::tape::Value<'_>) -> u32 {
     members.chain(value.elements()).map(|v| 1 + depth(v)).max().unwrap_or(0)
 }
 
-/// The value at a JSON pointer (RFC 6901).
-fn at<'a>(document: Document<'a>, pointer: &str) -> Option<crate::tape::Value<'a>> {
-    pointer.split('/').skip(1).try_fold(document.root(), |value, token| {
+/// The value at a JSON pointer (RFC 6901), and what is hidden from there on.
+fn at<'a, 'r>(
+    document: Document<'a>,
+    pointer: &str,
+    redaction: &'r Redaction,
+) -> Option<(crate::tape::Value<'a>, redact::Place<'r>)> {
+    pointer.split('/').skip(1).try_fold((document.root(), redaction.root()), |(value, place), token| {
         let key = token.replace("~1", "/").replace("~0", "~");
-        value.get(&key).or_else(|| value.elements().nth(key.parse().ok()?))
+        match value.get(&key) {
+            Some(member) => Some((member, place.key(&key))),
+            None => Some((value.elements().nth(key.parse().ok()?)?, place.element())),
+        }
     })
 }
 

@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::tape::{TapeJson, TapeNode};
 use super::*;
+use crate::redact::Redaction;
 use crate::tape::{Shape, Tape, json as decoder};
 
 fn limits() -> Limits {
@@ -29,19 +30,22 @@ fn an_error_says_where_and_what_and_is_cut() {
     let schema = Schema::compile(&text.to_string(), &limits).unwrap();
     with(r#"{"id":1,"items":[{},{"a/b":"abc"}]}"#, |d| {
         assert!(schema.is_valid(d));
-        assert_eq!(schema.first_error(d), "");
+        assert_eq!(schema.first_error(d, &Redaction::default()), "");
     });
     with(r#"{"id":1,"items":[{},{"a/b":"abcdefghijklmnopqrstuvwxyzabcdefghijklmnop"}]}"#, |d| {
         assert!(!schema.is_valid(d));
-        let error = schema.first_error(d);
+        let error = schema.first_error(d, &Redaction::default());
         assert!(error.starts_with("/items/1/a~1b: value is longer than 3 characters: \"abcdefg"), "{error}");
         assert!(error.len() < 120 && error.ends_with('…'), "{error}");
     });
     with(r#"{"items":[]}"#, |d| {
-        assert_eq!(schema.first_error(d), "/: \"id\" is a required property: {\"items\":[]}");
+        assert_eq!(
+            schema.first_error(d, &Redaction::default()),
+            "/: \"id\" is a required property: {\"items\":[]}"
+        );
     });
     with(&format!(r#"{{"id":1,"\u001b[31m{}":2}}"#, "x".repeat(10_000)), |d| {
-        let error = schema.first_error(d);
+        let error = schema.first_error(d, &Redaction::default());
         assert!(error.len() < 150 && error.chars().all(printable), "{error}");
     });
 }
@@ -154,7 +158,7 @@ proptest! {
         SCHEMAS.with(|(ours, theirs)| {
             with(&document.to_string(), |d| {
                 assert_eq!(ours.is_valid(d), theirs.is_valid(&document), "{document}");
-                assert_eq!(ours.first_error(d).is_empty(), ours.is_valid(d), "{document}");
+                assert_eq!(ours.first_error(d, &Redaction::default()).is_empty(), ours.is_valid(d), "{document}");
             });
         });
     }
@@ -188,11 +192,17 @@ fn a_schema_at_the_limits_of_references_compiles_and_decides() {
     with(&deep, |d| assert!(twice.is_valid(d)));
     let late =
         |depth: usize| format!("{}{{}}{},\"b\":\"x\"}}", r#"{"a":"#.repeat(depth), "}".repeat(depth - 1));
-    with(&late(5), |d| assert!(twice.first_error(d).starts_with("/b: value is not of type")));
-    with(&late(60), |d| assert!(twice.first_error(d).starts_with("/: does not fit the schema")));
+    with(&late(5), |d| {
+        assert!(twice.first_error(d, &Redaction::default()).starts_with("/b: value is not of type"))
+    });
+    with(&late(60), |d| {
+        assert!(twice.first_error(d, &Redaction::default()).starts_with("/: does not fit the schema"))
+    });
     let either =
         json!({"properties": {"a": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}, "b": {"type": "integer"}}});
     let either = Schema::compile(&either.to_string(), &limits()).unwrap();
     let deepest = format!("{}{{\"b\":\"x\"}}{}", r#"{"a":"#.repeat(60), "}".repeat(60));
-    with(&deepest, |d| assert!(!either.is_valid(d) && !either.first_error(d).is_empty()));
+    with(&deepest, |d| {
+        assert!(!either.is_valid(d) && !either.first_error(d, &Redaction::default()).is_empty())
+    });
 }

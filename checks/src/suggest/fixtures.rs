@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::Suggestion;
 use crate::fixtures;
 use crate::limits::Limits;
+use crate::redact::{self, Place, Redaction};
 use crate::rules::{CheckFile, CheckSet, Fixture, FixtureRecord, Loader, Origin, Step};
 use crate::verdict::Status;
 
@@ -34,7 +35,7 @@ pub(super) enum Given {
 pub(super) fn tests(
     file: &str,
     suggestions: &[Suggestion],
-    samples: &[String],
+    (samples, redact): (&[String], &Redaction),
     has_volume: bool,
     limits: &Limits,
 ) -> Vec<Test> {
@@ -46,7 +47,7 @@ pub(super) fn tests(
     let good = samples
         .iter()
         .filter_map(|text| serde_json::from_str(text).ok())
-        .map(|value| masked(value, &kept))
+        .map(|value| masked(value, &kept, &redact.root()))
         .filter(Value::is_object)
         .map(|value| {
             let verdicts = verdicts(&file, Some(&Given::Value(value.clone())), 1, limits);
@@ -166,11 +167,15 @@ fn put(value: &mut Value, before: &[Step], last: &Step, new: Value) -> Option<()
 }
 
 /// Letters are x and digits 0, but for the values that lists name anyway.
-fn masked(value: Value, kept: &[&String]) -> Value {
+fn masked(value: Value, kept: &[&String], place: &Place<'_>) -> Value {
     match value {
+        Value::Number(number) if place.is_hidden() || redact::is_sensitive(&number.to_string()) => {
+            Value::from(0)
+        }
+        Value::Bool(_) if place.is_hidden() => Value::Bool(false),
         Value::String(text) => {
             let json = Value::from(text.as_str()).to_string();
-            if kept.iter().any(|kept| **kept == json) {
+            if !place.is_hidden() && kept.iter().any(|kept| **kept == json) {
                 return Value::String(text);
             }
             let mask = |c: char| match c {
@@ -180,9 +185,17 @@ fn masked(value: Value, kept: &[&String]) -> Value {
             };
             Value::String(text.chars().map(mask).collect())
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(|item| masked(item, kept)).collect()),
+        Value::Array(items) => {
+            Value::Array(items.into_iter().map(|item| masked(item, kept, &place.element())).collect())
+        }
         Value::Object(members) => Value::Object(
-            members.into_iter().map(|(key, value)| (key, masked(value, kept))).collect::<Map<_, _>>(),
+            members
+                .into_iter()
+                .map(|(key, value)| {
+                    let value = masked(value, kept, &place.key(&key));
+                    (redact::text(&key).into_owned(), value)
+                })
+                .collect::<Map<_, _>>(),
         ),
         scalar => scalar,
     }

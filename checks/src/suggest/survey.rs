@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::redact::Redaction;
 use crate::report::PaneSummary;
 use crate::rules::{FieldPath, Metric, Rule, Step, TopicRules};
 use crate::tape::{Document, excerpt};
@@ -25,11 +26,18 @@ pub struct Survey {
     before: u64,
     /// Records of this part.
     here: u64,
-    /// Documents as JSON.
+    /// What must not be shown of them.
+    pub(super) redact: Redaction,
+    /// Documents as JSON, as they are.
     pub(super) samples: Vec<String>,
 }
 
 impl Survey {
+    /// Nothing learnt yet, of a topic that hides this.
+    pub(crate) fn hiding(redact: Redaction) -> Self {
+        Self { redact, ..Self::default() }
+    }
+
     pub(crate) fn see(&mut self, document: Document<'_>) {
         if self.samples.len() < SAMPLES {
             let text = excerpt(document.root(), SAMPLE_BYTES);

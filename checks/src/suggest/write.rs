@@ -24,6 +24,10 @@ pub fn check_file(topic: &str, source: &str, survey: &Survey, limits: &Limits) -
         return None;
     }
     let mut file = head(topic, source, &all);
+    if !survey.redact.paths().is_empty() {
+        let paths: Vec<String> = survey.redact.paths().iter().map(|path| quote(&path.text)).collect();
+        let _ = writeln!(file, "redact: [{}]", paths.join(", "));
+    }
     let window_ms = window_ms(&all);
     let _ =
         writeln!(file, "window: {{ size: {} }}\n\nchecks:", show_duration_ms(window_ms.unwrap_or(60_000)));
@@ -34,7 +38,8 @@ pub fn check_file(topic: &str, source: &str, survey: &Survey, limits: &Limits) -
         file.push_str("  # records came in every window of this size\n");
         file.push_str("  - { id: volume, metric: rowCount, mustBeGreaterThan: 0, for: 3 }\n");
     }
-    let tests = fixtures::tests(&file, &suggestions, &survey.samples, window_ms.is_some(), limits);
+    let samples = (survey.samples.as_slice(), &survey.redact);
+    let tests = fixtures::tests(&file, &suggestions, samples, window_ms.is_some(), limits);
     if !tests.is_empty() {
         file.push_str(
             "\n# Texts are masked (letters are x, digits 0) but for the values of lists.\ntests:\n",

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Data, Value};
+use crate::redact::{self, HIDDEN, Place};
 
 /// May this character be shown as it is? Not the control characters, nor those that reorder or
 /// hide text (Unicode TR 36: bidirectional and zero-width controls, separators).
@@ -12,10 +13,21 @@ pub fn printable(c: char) -> bool {
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'))
 }
 
-/// A value as JSON on one line, in at most `max_bytes` bytes; a cut ends in `…`.
-pub fn excerpt(value: Value<'_>, max_bytes: usize) -> String {
+/// A value as JSON on one line, in at most `max_bytes` bytes; a cut ends in `…`. All of it: for
+/// what is not shown as it is.
+pub(crate) fn excerpt(value: Value<'_>, max_bytes: usize) -> String {
+    cut_value(value, max_bytes, None)
+}
+
+/// The same to be shown: without the fields that are hidden from `place` on, and with patterns that
+/// must not be shown replaced ([`crate::redact`]).
+pub(crate) fn redacted(value: Value<'_>, max_bytes: usize, place: &Place<'_>) -> String {
+    cut_value(value, max_bytes, Some(place))
+}
+
+fn cut_value(value: Value<'_>, max_bytes: usize, place: Option<&Place<'_>>) -> String {
     let mut out = Cut { text: String::new(), max: max_bytes };
-    if out.value(value).is_err() {
+    if out.value(value, place).is_err() {
         out.finish_cut();
     }
     out.text
@@ -62,30 +74,42 @@ impl Cut {
         self.push('"')
     }
 
-    fn value(&mut self, value: Value<'_>) -> Result<(), Full> {
+    /// A text before it is cut: half a secret is one.
+    fn shown(&mut self, text: &str, is_redacted: bool) -> Result<(), Full> {
+        match is_redacted {
+            true => self.quoted(&redact::text(text)),
+            false => self.quoted(text),
+        }
+    }
+
+    fn value(&mut self, value: Value<'_>, place: Option<&Place<'_>>) -> Result<(), Full> {
+        if place.is_some_and(Place::is_hidden) {
+            return self.str(HIDDEN);
+        }
         match value.data() {
             Data::Null => self.str("null"),
             Data::Bool(b) => self.str(if b { "true" } else { "false" }),
-            Data::Str(s) => self.quoted(s),
+            Data::Str(s) => self.shown(s, place.is_some()),
             Data::Object { .. } => {
                 self.push('{')?;
                 for (i, (key, member)) in value.members().enumerate() {
                     if i > 0 {
                         self.push(',')?;
                     }
-                    self.quoted(key)?;
+                    self.shown(key, place.is_some())?;
                     self.push(':')?;
-                    self.value(member)?;
+                    self.value(member, place.map(|place| place.key(key)).as_ref())?;
                 }
                 self.push('}')
             }
             Data::Array { .. } => {
                 self.push('[')?;
+                let place = place.map(Place::element);
                 for (i, element) in value.elements().enumerate() {
                     if i > 0 {
                         self.push(',')?;
                     }
-                    self.value(element)?;
+                    self.value(element, place.as_ref())?;
                 }
                 self.push(']')
             }
@@ -99,7 +123,10 @@ impl Cut {
                     Data::F64(n) => write!(text, "{n:?}"),
                     _ => Ok(()),
                 };
-                self.str(&text)
+                match place {
+                    Some(_) => self.str(&redact::text(&text)),
+                    None => self.str(&text),
+                }
             }
         }
     }

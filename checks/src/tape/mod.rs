@@ -24,7 +24,8 @@ mod shape;
 pub(crate) mod tests;
 
 pub use builder::Builder;
-pub use excerpt::{excerpt, printable};
+pub use excerpt::printable;
+pub(crate) use excerpt::{excerpt, redacted};
 pub use failure::{DecodeFailure, reason};
 pub use node::{Data, Document, Elements, Members, Tape, Value};
 pub use path::push_step;

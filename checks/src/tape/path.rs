@@ -44,6 +44,10 @@ fn is_identifier(key: &str) -> bool {
 /// than the name of a field? Decided from the key alone, so that every agent decides alike
 /// whatever it has seen before.
 pub(super) fn is_id_like(key: &str) -> bool {
+    // An address or token as a key names a thing too, and is in no path that is shown.
+    if crate::redact::is_sensitive(key) {
+        return true;
+    }
     let bytes = key.as_bytes();
     let (mut digits, mut others) = (0usize, 0usize);
     for b in bytes {

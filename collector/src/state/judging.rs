@@ -2,6 +2,7 @@
 
 use checks::judge;
 use checks::judge::past::History;
+use checks::redact::Redaction;
 use checks::report::PaneSummary;
 use checks::rules::{Metric, Rule, Sample};
 use checks::verdict::{Status, Verdict};
@@ -12,6 +13,8 @@ pub(crate) struct Moment<'a> {
     pub(crate) now_ms: i64,
     pub(crate) last_record_ms: Option<i64>,
     pub(crate) sample: Sample,
+    /// What must not be shown.
+    pub(crate) redact: &'a Redaction,
     pub(crate) past: &'a History,
     /// What the patterns see before the window.
     pub(crate) lead: Option<&'a PaneSummary>,
@@ -34,6 +37,7 @@ pub(crate) fn judge(
         sample: moment.sample,
         lead: moment.lead,
         counterpart: None,
+        redact: Some(moment.redact),
     };
     judge::judge(rule, &window, &context)
 }

@@ -33,6 +33,7 @@ pub(crate) fn checks(rules: Vec<Rule>, slos: Vec<Slo>) -> Arc<CheckSet> {
         time: TimeSource::default(),
         window: Window::default(),
         sample: Sample::default(),
+        redact: checks::redact::Redaction::default(),
         rules: rules.into_iter().map(Arc::new).collect(),
         slos: slos.into_iter().map(Arc::new).collect(),
         tests: Vec::new(),

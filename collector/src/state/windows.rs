@@ -247,6 +247,7 @@ impl Topic {
                     now_ms: to_ms,
                     last_record_ms: self.last_record_ms,
                     sample: rules.sample,
+                    redact: &rules.redact,
                     past: &self.windows.baseline,
                     lead: lead.as_ref(),
                 };
@@ -281,6 +282,7 @@ impl Topic {
                         now_ms,
                         last_record_ms: self.last_record_ms,
                         sample: rules.sample,
+                        redact: &rules.redact,
                         past: &self.windows.baseline,
                         lead: None,
                     };

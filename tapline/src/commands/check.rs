@@ -54,7 +54,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
         writeln!(std::io::stderr(), "{found}\n")?;
     }
     let topic = topic_of(&set, args.source.topic.as_deref())?;
-    let rules = set.for_topic(&topic);
+    let rules = args.source.hiding(set.for_topic(&topic));
     for clash in set.clashes(&topic) {
         writeln!(std::io::stderr(), "warning: {clash}")?;
     }

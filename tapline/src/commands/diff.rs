@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use checks::compare::{self, Comparison, json};
 use checks::report::PaneSummary;
 
-use super::profile::read;
+use super::profile::read_all;
 use super::source::{Source, grouped, now_ms, parse_edge};
 use super::{Outcome, colour, printable};
 use crate::cli::ConnectArgs;
@@ -60,15 +60,15 @@ pub(crate) fn run(args: &DiffArgs) -> anyhow::Result<Outcome> {
 fn side(given: &str, connect: &ConnectArgs) -> anyhow::Result<PaneSummary> {
     if let Some(range) = given.strip_prefix("topic:") {
         let range = parse_range(range, now_ms()).with_context(|| given.to_owned())?;
-        return Ok(read(&Source::Topic { range, connect: connect.clone() })?.0);
+        return Ok(read_all(&Source::Topic { range, connect: connect.clone() })?.0);
     }
     if given == "-" {
-        return whole(read(&Source::Stdin)?, given);
+        return whole(read_all(&Source::Stdin)?, given);
     }
     if let Some(text) = saved(Path::new(given)).with_context(|| given.to_owned())? {
         return json::read_profile(&text).map_err(anyhow::Error::msg).with_context(|| given.to_owned());
     }
-    whole(read(&Source::File(PathBuf::from(given)))?, given)
+    whole(read_all(&Source::File(PathBuf::from(given)))?, given)
 }
 
 fn whole((summary, truncated): (PaneSummary, bool), name: &str) -> anyhow::Result<PaneSummary> {

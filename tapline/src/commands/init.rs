@@ -22,7 +22,8 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<Outcome> {
     let source = args.source.resolve()?;
     let topic = topic(&source, args.source.topic.as_deref());
     let limits = Limits::default();
-    let mut piece = Piece::survey(&CheckSet::default().for_topic(&topic), &limits)?;
+    let rules = args.source.hiding(CheckSet::default().for_topic(&topic));
+    let mut piece = Piece::survey(&rules, &limits)?;
     let seen = source.read(&mut piece)?;
     if seen.truncated {
         writeln!(std::io::stderr(), "tapline: the data ends in the middle of a record")?;

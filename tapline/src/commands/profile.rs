@@ -1,13 +1,14 @@
 //! `tapline profile`: what the values of every field are like.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use checks::limits::Limits;
 use checks::merge::total;
 use checks::offline::Piece;
 use checks::profile::json;
 use checks::report::{FieldSummary, PaneSummary};
-use checks::rules::CheckSet;
+use checks::rules::{CheckSet, TopicRules};
 
 use super::source::{Source, SourceArgs, grouped};
 use super::{Outcome, colour, printable};
@@ -41,7 +42,8 @@ pub(crate) struct ProfileArgs {
 
 pub(crate) fn run(args: &ProfileArgs) -> anyhow::Result<Outcome> {
     let source = args.source.resolve()?;
-    let (mut summary, truncated) = read(&source)?;
+    let rules = args.source.hiding(CheckSet::default().for_topic(&source.name()));
+    let (mut summary, truncated) = read(&source, &rules)?;
     if args.no_values {
         summary.fields.iter_mut().for_each(|field| field.top = None);
     }
@@ -63,11 +65,15 @@ pub(crate) fn run(args: &ProfileArgs) -> anyhow::Result<Outcome> {
 }
 
 /// All of a source, without checks; and does it end in the middle of a record?
-pub(crate) fn read(source: &Source) -> anyhow::Result<(PaneSummary, bool)> {
-    let rules = CheckSet::default().for_topic(&source.name());
-    let mut piece = Piece::new(&rules, &Limits::default())?;
+pub(crate) fn read(source: &Source, rules: &Arc<TopicRules>) -> anyhow::Result<(PaneSummary, bool)> {
+    let mut piece = Piece::new(rules, &Limits::default())?;
     let seen = source.read(&mut piece)?;
     Ok((piece.summary(), seen.truncated))
+}
+
+/// The same of a source without rules.
+pub(crate) fn read_all(source: &Source) -> anyhow::Result<(PaneSummary, bool)> {
+    read(source, &CheckSet::default().for_topic(&source.name()))
 }
 
 fn table(

@@ -3,13 +3,16 @@
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent::range::{Edge, Range, Reader};
 use anyhow::{Context as _, bail, ensure};
 use checks::limits::Limits;
 use checks::offline::{Fed, Lines, Piece};
+use checks::redact::Redaction;
 use checks::report::PaneSummary;
+use checks::rules::{FieldPath, TopicRules};
 use clap::Args;
 
 use super::environment;
@@ -34,8 +37,16 @@ pub(crate) struct SourceArgs {
     /// First that is not meant: as for --from; the end is fixed when reading begins
     #[arg(long, value_name = "WHERE", allow_hyphen_values = true)]
     pub(crate) to: Option<String>,
+    /// A field that is not shown, as `$.customer.email`; may be repeated. What looks like an email address,
+    /// a card number or a token is hidden anyway
+    #[arg(long, value_name = "PATH", value_parser = parse_path)]
+    pub(crate) redact: Vec<FieldPath>,
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
+}
+
+fn parse_path(text: &str) -> Result<FieldPath, String> {
+    FieldPath::parse(text).map_err(|error| format!("{}: {}", error.message, error.help))
 }
 
 /// Which records, resolved.
@@ -59,6 +70,16 @@ pub(crate) struct Seen {
 }
 
 impl SourceArgs {
+    /// The rules of a topic, which hide the fields of `--redact` too.
+    pub(crate) fn hiding(&self, rules: Arc<TopicRules>) -> Arc<TopicRules> {
+        if self.redact.is_empty() {
+            return rules;
+        }
+        let mut rules = TopicRules::clone(&rules);
+        rules.redact.extend(&Redaction::new(self.redact.clone()));
+        Arc::new(rules)
+    }
+
     /// The source that is meant.
     pub(crate) fn resolve(&self) -> anyhow::Result<Source> {
         match (&self.data, &self.topic) {

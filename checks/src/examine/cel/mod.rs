@@ -32,8 +32,9 @@ use cel::{Context, Env, ExecutionError, Value as CelValue};
 
 use self::names::Names;
 use crate::record::RecordView;
+use crate::redact::{self, Redaction};
 use crate::schema::cut;
-use crate::tape::{Value, excerpt};
+use crate::tape::{Value, redacted};
 
 /// Longest expression, in bytes.
 pub const EXPRESSION_BYTES: usize = 4_096;
@@ -108,7 +109,7 @@ impl Program {
         }
         match self.run(&context) {
             Ok(holds) => Outcome::Holds(holds),
-            Err(error) => Outcome::Error(cut(&error, text_bytes)),
+            Err(error) => Outcome::Error(cut(&redact::text(&error), text_bytes)),
         }
     }
 
@@ -117,12 +118,14 @@ impl Program {
         self.names.headers
     }
 
-    /// What the expression looks at, for an example: `value.total=10 value.net=5`.
-    pub fn evidence(&self, value: Value<'_>, text_bytes: usize) -> String {
+    /// What the expression looks at, for an example: `value.total=10 value.net=5`. What must not be
+    /// shown is not.
+    pub fn evidence(&self, value: Value<'_>, redaction: &Redaction, text_bytes: usize) -> String {
         let mut text = String::new();
         for path in self.names.value.paths("value") {
             let found = path.keys.iter().try_fold(value, |value, key| value.get(key));
-            let shown = found.map_or_else(|| "missing".to_owned(), |v| excerpt(v, text_bytes));
+            let place = path.keys.iter().fold(redaction.root(), |place, key| place.key(key));
+            let shown = found.map_or_else(|| "missing".to_owned(), |v| redacted(v, text_bytes, &place));
             if !text.is_empty() {
                 text.push(' ');
             }
@@ -138,7 +141,7 @@ impl Program {
 
     fn run(&self, context: &Context<'_, '_>) -> Result<bool, String> {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let value = CelValue::resolve_val(&self.expression, context).map_err(|e| message(&e))?;
+            let value = CelValue::resolve_val(&self.expression, context).map_err(|e| self.message(&e))?;
             match value.downcast_ref::<CelBool>() {
                 Some(held) => Ok(*held.inner()),
                 None => Err(format!("the expression gives a {}, not true or false", value.get_type().name())),
@@ -168,7 +171,23 @@ impl Program {
     }
 }
 
-/// What the interpreter says, without the values: they may be whole documents.
+impl Program {
+    /// What the interpreter says, without the values: they may be whole documents, or secrets. A
+    /// key that is a value itself is not named.
+    fn message(&self, error: &ExecutionError) -> String {
+        match error {
+            ExecutionError::NoSuchKey(key) if !self.names.keys.contains(key.as_str()) => {
+                "no such field".to_owned()
+            }
+            // Its text quotes what could not be read.
+            ExecutionError::FunctionError { function, .. } => {
+                format!("`{function}` does not take this value")
+            }
+            error => message(error),
+        }
+    }
+}
+
 fn message(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("no such field: {key}"),

@@ -50,6 +50,8 @@ pub(super) struct Names {
     pub(super) meta: bool,
     /// Most macros over lists within each other.
     pub(super) loops: usize,
+    /// Every member and text that is written in it.
+    pub(super) keys: BTreeSet<String>,
     /// The functions called, and whether as `x.f()`.
     pub(super) functions: BTreeSet<(String, bool)>,
 }
@@ -126,11 +128,15 @@ impl Walk {
         };
         if let Some(path) = self.path(node) {
             self.names.value.add(&path);
+            self.names.keys.extend(path);
             return Ok(());
         }
         match &node.expr {
             Expr::Ident(name) => self.ident(name, node.id),
-            Expr::Select(select) => self.expr(&select.operand, depth),
+            Expr::Select(select) => {
+                self.names.keys.insert(select.field.clone());
+                self.expr(&select.operand, depth)
+            }
             Expr::Call(call) => self.call(call, depth),
             Expr::List(list) => list.elements.iter().try_for_each(|e| self.expr(e, depth)),
             Expr::Map(map) => self.entries(&map.entries, depth),
@@ -155,7 +161,13 @@ impl Walk {
                 self.loops -= 1;
                 Ok(())
             }
-            Expr::Literal(_) | Expr::Unspecified => Ok(()),
+            Expr::Literal(literal) => {
+                if let LiteralValue::String(text) = literal {
+                    self.names.keys.insert(text.inner().to_owned());
+                }
+                Ok(())
+            }
+            Expr::Unspecified => Ok(()),
         }
     }
 

@@ -140,10 +140,10 @@ fn evidence_shows_what_was_looked_at() {
     let document = json::decode(payload, &mut shape, &mut tape, &limits).unwrap();
     let program = compile("value.total == value.net + value.tax && size(value.items) > 0").unwrap();
     assert_eq!(
-        program.evidence(document.root(), 100),
+        program.evidence(document.root(), &Redaction::default(), 100),
         "value.items=[1,2] value.net=5 value.tax=missing value.total=10"
     );
-    assert!(program.evidence(document.root(), 20).len() <= 20);
+    assert!(program.evidence(document.root(), &Redaction::default(), 20).len() <= 20);
 }
 
 #[test]

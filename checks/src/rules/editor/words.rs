@@ -143,6 +143,12 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
         ("file", "window") => of("window", "What a verdict looks at."),
         ("file", "sample") => of("sample", "What is examined; everything if not given."),
         ("file", "segment_by") => json!({ "description": "A field whose values are judged apart." }),
+        ("file", "redact") => json!({
+            "description": "Fields that are never shown: not in examples, messages or profiles. What looks like \
+                            an email address, card number or token is hidden anyway.",
+            "type": ["array", "null"], "items": { "$ref": "#/$defs/path" }, "maxItems": 1_000,
+            "examples": [["$.customer.email"]],
+        }),
         ("file", "checks") => list("check", "What must be true."),
         ("file", "slos") => list("slo", "Service levels that count by checks."),
         ("file", "tests") => list("test", "Records given and verdicts expected: `tapline test`."),
