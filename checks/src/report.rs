@@ -312,6 +312,9 @@ pub struct RuleTally {
     /// For metrics of numbers: `aggregate`, `delay`, `lateness`.
     #[prost(message, optional, tag = "7")]
     pub numbers: Option<NumberTally>,
+    /// With `segment_by`: the counts by segment, sorted by name; without a name, all others.
+    #[prost(message, repeated, tag = "8")]
+    pub segments: Vec<SegmentTally>,
     /// For metrics that look at values or keys one by one: `newValues`, `sequenceGaps`,
     /// `notFollowedBy`, `tooMany`.
     #[prost(message, optional, tag = "20")]
@@ -320,6 +323,23 @@ pub struct RuleTally {
     /// measure different things are never added.
     #[prost(fixed64, tag = "21")]
     pub definition: u64,
+}
+
+/// What a rule counts in one segment.
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+pub struct SegmentTally {
+    /// The value of the field that divides the documents, cut and printable; empty for the rest.
+    #[prost(string, tag = "1")]
+    pub segment: String,
+    /// As of [`RuleTally`].
+    #[prost(uint64, tag = "2")]
+    pub checked: u64,
+    /// As of [`RuleTally`].
+    #[prost(uint64, tag = "3")]
+    pub failed: u64,
+    /// As of [`RuleTally`].
+    #[prost(uint64, tag = "4")]
+    pub errors: u64,
 }
 
 /// The numbers that a rule looks at.

@@ -49,10 +49,27 @@ pub struct Verdict {
     pub message: String,
     /// Up to `limits.examples`.
     pub examples: Vec<Example>,
+    /// With `segment_by`: those with the most records first, the rest last.
+    pub segments: Vec<SegmentVerdict>,
     /// The window, ms, end exclusive.
     pub from_ms: i64,
     /// End of the window, ms, exclusive.
     pub to_ms: i64,
+}
+
+/// The verdict on the documents of one segment.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct SegmentVerdict {
+    /// The value that they have in common; `other` for the rest.
+    pub segment: String,
+    /// The verdict.
+    pub status: Status,
+    /// The value in the rule's unit, if there is one.
+    pub value: Option<f64>,
+    /// Records (or elements) that failed.
+    pub failed: u64,
+    /// Records (or elements) that were checked.
+    pub checked: u64,
 }
 
 impl Verdict {
@@ -66,6 +83,7 @@ impl Verdict {
             checked: None,
             message: message.into(),
             examples: Vec::new(),
+            segments: Vec::new(),
             from_ms: 0,
             to_ms: 0,
         }

@@ -1,6 +1,6 @@
 //! Reports that are too large for one body become several. Pure.
 
-use checks::report::{Pane, Report, Uniqueness};
+use checks::report::{Pane, Report, SegmentTally, Uniqueness};
 use prost::Message;
 
 /// Splits a report so that each part is at most `bytes_max` when encoded. What the positions cover
@@ -47,7 +47,8 @@ pub(crate) fn split(mut report: Report, bytes_max: usize, as_of_before: i64) -> 
 }
 
 /// Folds fields away, the last by path first, until the pane fits: a topic of very many fields is
-/// profiled in part, never lost. What is folded is counted.
+/// profiled in part, never lost. What is folded is counted. Then samples of values shrink, and segments
+/// are told together, the widest rule's first.
 fn trim(mut pane: Pane, bytes_max: usize) -> Pane {
     // The count of what is folded takes some bytes itself.
     let mut bytes = pane.encoded_len() + 24;
@@ -81,6 +82,16 @@ fn trim(mut pane: Pane, bytes_max: usize) -> Pane {
             let before = largest.encoded_len();
             largest.thin();
             bytes = bytes.saturating_sub(before.saturating_sub(largest.encoded_len()));
+        }
+        while bytes > bytes_max
+            && let Some(widest) =
+                summary.rules.iter_mut().filter(|t| t.segments.len() > 1).max_by_key(|t| t.segments.len())
+        {
+            let before = widest.encoded_len();
+            let mut rest = SegmentTally::default();
+            std::mem::take(&mut widest.segments).iter().for_each(|segment| rest.merge(segment));
+            widest.segments.push(rest);
+            bytes = bytes.saturating_sub(before.saturating_sub(widest.encoded_len()));
         }
     }
     pane
@@ -156,6 +167,20 @@ mod tests {
             parts[0].panes[0].summary.as_ref().and_then(|s| s.rules[0].uniqueness.as_ref()).expect("kept");
         assert!(parts[0].encoded_len() <= 4_096);
         assert_eq!((kept.threshold, kept.hashes.len(), kept.counts.len()), (250 << 32, 250, 250));
+    }
+
+    #[test]
+    fn segments_too_many_for_a_report_are_told_together() {
+        let mut whole = report(1, 0);
+        let one = |i: u64| SegmentTally { segment: format!("s{i:04}"), checked: i, ..Default::default() };
+        let tally = checks::report::RuleTally { segments: (0..250).map(one).collect(), ..Default::default() };
+        let rules = &mut whole.panes[0].summary.as_mut().expect("a summary").rules;
+        rules.extend([tally.clone(), tally]);
+        let parts = split(whole, 4_096, 0);
+        assert!(parts[0].encoded_len() <= 4_096);
+        let rules = &parts[0].panes[0].summary.as_ref().expect("a summary").rules;
+        let checked = |at: usize| rules[at].segments.iter().map(|s| s.checked).sum::<u64>();
+        assert_eq!((checked(0), checked(1)), (31_125, 31_125));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::keyed::KeyedBuilder;
 use super::numbers::NumberBuilder;
+use super::segments::{SegmentRules, SegmentTable};
 use crate::limits::Limits;
 use crate::merge::count_reason;
 use crate::profile::{Profile, UniquenessBuilder};
@@ -28,6 +29,8 @@ pub struct Accumulator {
     pub(super) profile: Profile,
     /// One for each rule of the topic, in their order; idle for those that no record decides.
     pub(super) tallies: Vec<Tally>,
+    /// The segments, for each field that divides the documents.
+    pub(super) segments: Vec<SegmentTable>,
 }
 
 /// Tally of one rule.
@@ -40,10 +43,12 @@ pub(super) struct Tally {
     pub(super) unique: Option<UniquenessBuilder>,
     pub(super) numbers: Option<Box<NumberBuilder>>,
     pub(super) keyed: Option<KeyedBuilder>,
+    /// Checked, failed, errors by place in the table of its segments.
+    pub(super) segments: Vec<[u64; 3]>,
 }
 
 impl Accumulator {
-    pub(super) fn new(rules: &[Arc<Rule>], limits: &Limits) -> Self {
+    pub(super) fn new(rules: &[Arc<Rule>], segments: Vec<SegmentTable>, limits: &Limits) -> Self {
         let tallies = rules.iter().map(|rule| Tally {
             unique: matches!(rule.metric, Metric::DuplicateValues { .. } | Metric::DistinctCount { .. })
                 .then(|| UniquenessBuilder::new(limits.uniqueness_values)),
@@ -64,6 +69,7 @@ impl Accumulator {
             delay: Histogram::default(),
             profile: Profile::new(limits),
             tallies: tallies.collect(),
+            segments,
         }
     }
 
@@ -128,20 +134,25 @@ impl Accumulator {
                 let unique = t.unique.as_ref().map_or(0, UniquenessBuilder::approximate_bytes);
                 let numbers = t.numbers.as_ref().map_or(0, |numbers| numbers.approximate_bytes());
                 let keyed = t.keyed.as_ref().map_or(0, KeyedBuilder::approximate_bytes);
-                size_of::<Tally>() + examples(&t.examples) + unique + numbers + keyed
+                let segments = t.segments.capacity() * size_of::<[u64; 3]>();
+                size_of::<Tally>() + examples(&t.examples) + unique + numbers + keyed + segments
             })
             .sum();
         size_of::<Self>()
             + self.profile.approximate_bytes()
             + tallies
+            + self.segments.iter().map(SegmentTable::approximate_bytes).sum::<usize>()
             + examples(&self.seen.decode_examples)
             + examples(&self.seen.schema_examples)
     }
 
-    pub(super) fn summary(&self, rules: &[Arc<Rule>], shape: &Shape) -> PaneSummary {
+    pub(super) fn summary(&self, rules: &[Arc<Rule>], shape: &Shape, by: &SegmentRules) -> PaneSummary {
         let (fields, folded_values) = self.profile.summary(shape);
-        let mut tallies: Vec<_> =
-            rules.iter().zip(&self.tallies).filter_map(|(rule, tally)| self.tally(rule, tally)).collect();
+        let told = rules.iter().zip(&self.tallies).enumerate().filter_map(|(at, (rule, tally))| {
+            let segments = by.summary(at, tally, &self.segments);
+            Some(RuleTally { segments, ..self.tally(rule, tally)? })
+        });
+        let mut tallies: Vec<_> = told.collect();
         tallies.sort_unstable_by(|a, b| a.rule.cmp(&b.rule));
         PaneSummary {
             fields,
@@ -164,6 +175,7 @@ impl Accumulator {
             numbers: tally.numbers.as_ref().map(|numbers| numbers.summary()),
             keyed: tally.keyed.as_ref().map(KeyedBuilder::summary),
             definition: 0,
+            segments: Vec::new(),
         };
         match rule.metric {
             Metric::MissingValues { .. }

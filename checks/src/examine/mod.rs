@@ -29,6 +29,7 @@ mod event_time;
 mod fields;
 mod keyed;
 mod numbers;
+mod segments;
 #[cfg(test)]
 mod tests;
 mod valid;
@@ -40,6 +41,7 @@ pub use self::accumulator::Accumulator;
 use self::event_time::EventTimes;
 use self::fields::FieldRules;
 use self::keyed::{PatternRule, Picked};
+use self::segments::SegmentRules;
 use crate::limits::Limits;
 use crate::merge::{add_example, count_reason};
 use crate::record::RecordView;
@@ -106,6 +108,7 @@ pub struct Examiner {
     schema: Option<Schema>,
     fields: FieldRules,
     event_times: EventTimes,
+    segments: SegmentRules,
     /// Index of the rule, and its expression.
     expressions: Vec<(usize, cel::Program)>,
     patterns: Vec<PatternRule>,
@@ -146,6 +149,7 @@ impl Examiner {
         let mut shape = Shape::new(limits);
         let fields = FieldRules::new(&rules, &mut shape);
         let event_times = EventTimes::new(&rules);
+        let segments = SegmentRules::new(&rules);
         Ok(Self {
             rules,
             limits: limits.clone(),
@@ -153,6 +157,7 @@ impl Examiner {
             schema,
             fields,
             event_times,
+            segments,
             expressions,
             patterns,
             definitions,
@@ -182,7 +187,7 @@ impl Examiner {
 
     /// An empty pane.
     pub fn accumulator(&self) -> Accumulator {
-        Accumulator::new(&self.rules.rules, &self.limits)
+        Accumulator::new(&self.rules.rules, self.segments.tables(), &self.limits)
     }
 
     /// Examines a record that the accumulator was told of by [`Accumulator::read`].
@@ -207,12 +212,14 @@ impl Examiner {
             Decoded::Document(document) => {
                 into.documents += 1;
                 seen.duplicate_keys += u64::from(document.duplicate_keys() > 0);
+                self.segments.begin(seen, &into.tallies);
                 self.hold_against_schema(record, document, schema_verdict, seen);
                 self.fields.examine(record, document, &mut into.tallies, &self.limits);
                 let time_ms = into.own_time_ms;
                 self.event_times.examine(record, time_ms, document, &mut into.tallies, &self.limits);
                 self.evaluate(record, document, into);
                 self.look_for_patterns(record, document, into);
+                self.segments.end(document, &into.seen, &mut into.tallies, &mut into.segments);
                 into.profile.document(document, &self.shape);
             }
         }
@@ -220,7 +227,7 @@ impl Examiner {
 
     /// What was seen in a pane, as it stands.
     pub fn summary(&self, accumulator: &Accumulator) -> PaneSummary {
-        let mut summary = accumulator.summary(&self.rules.rules, &self.shape);
+        let mut summary = accumulator.summary(&self.rules.rules, &self.shape, &self.segments);
         for tally in &mut summary.rules {
             tally.definition = self.definitions.get(&tally.rule).copied().unwrap_or(0);
         }

@@ -15,10 +15,12 @@ mod figures;
 pub mod past;
 mod patterns;
 mod ratio;
+mod segments;
 mod sequence;
 mod words;
 
 pub(crate) use drift::{bins, categories};
+pub use segments::SEGMENTS_SHOWN;
 pub(crate) use words::number;
 
 #[cfg(test)]
@@ -29,7 +31,7 @@ use std::sync::Arc;
 use crate::redact::Redaction;
 use crate::report::{Example, PaneSummary};
 use crate::rules::{Metric, Rule, Sample, Threshold, Unit};
-use crate::verdict::{Status, Verdict};
+use crate::verdict::{SegmentVerdict, Status, Verdict};
 
 /// What is judged: the merged panes of a window.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +136,7 @@ pub fn judge(rule: &Rule, window: &Window<'_>, ctx: &Context<'_>) -> Verdict {
         checked: found.checked,
         message: found.message,
         examples: found.examples,
+        segments: found.segments,
         from_ms: window.from_ms,
         to_ms: window.to_ms,
     }
@@ -148,6 +151,7 @@ struct Found {
     checked: Option<u64>,
     message: String,
     examples: Vec<Example>,
+    segments: Vec<SegmentVerdict>,
 }
 
 impl Found {
@@ -160,6 +164,7 @@ impl Found {
             checked: None,
             message,
             examples: Vec::new(),
+            segments: Vec::new(),
         }
     }
 

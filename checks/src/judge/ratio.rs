@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::segments;
 use super::words::{duration_ms, number, reasons, share, with_unit};
 use super::{Context, Found, Window, allowed, by_threshold, changes, every_record, patterns, wholly_beyond};
 use crate::merge::total;
@@ -65,7 +66,11 @@ pub(super) fn ratio(rule: &Rule, window: &Window<'_>, ctx: &Context<'_>) -> Foun
     if counts.checked == 0 {
         return Found { failed: Some(0), checked: Some(0), ..Found::unknown(nothing_checked(rule, summary)) };
     }
-    verdict(rule, summary, &counts)
+    let found = verdict(rule, summary, &counts);
+    let segments = segments::judge(rule, summary, counts.weight);
+    let mut message = found.message;
+    message.extend(segments::most(rule, &segments, counts.failed));
+    Found { message, segments, ..found }
 }
 
 /// The verdict on what could not be evaluated on half of the records or more; `None` if it could.
@@ -94,7 +99,7 @@ pub(super) fn is_part(summary: &PaneSummary, ctx: &Context<'_>) -> bool {
     ctx.sample.examine < 1.0 || sampled_out
 }
 
-fn verdict(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> Found {
+pub(super) fn verdict(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> Found {
     let confidence = rule.confidence.unwrap_or(CONFIDENCE);
     let shares = wilson(counts.failed, counts.checked, confidence);
     let population = counts.checked as f64 * counts.weight;
@@ -143,6 +148,7 @@ fn verdict(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> Found {
         checked: Some(counts.checked),
         message,
         examples: counts.examples.to_vec(),
+        segments: Vec::new(),
     }
 }
 

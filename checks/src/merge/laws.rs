@@ -91,6 +91,18 @@ fn uniqueness() -> impl Strategy<Value = Uniqueness> {
     )
 }
 
+fn segments() -> impl Strategy<Value = Vec<SegmentTally>> {
+    btree_map("[a-z]{0,2}", vec(count(), 3), 0..200).prop_map(|map| {
+        let one = |(segment, n): (String, Vec<u64>)| SegmentTally {
+            segment,
+            checked: n[0],
+            failed: n[1],
+            errors: n[2],
+        };
+        map.into_iter().map(one).collect()
+    })
+}
+
 fn numbers() -> impl Strategy<Value = NumberTally> {
     (vec(-1e300f64..1e300, 0..6), count()).prop_map(|(values, skewed)| {
         let mut sum = sum::SumBuilder::default();
@@ -144,7 +156,7 @@ prop_compose! {
         shown in vec(examples(), 2),
         times in vec(prop_oneof![Just(0i64), 1i64..1_000], 2),
         fields in fields(),
-        rules in btree_map("[a-c]", (vec(count(), 3), examples(), proptest::option::of(uniqueness()), proptest::option::of(numbers())), 0..3),
+        rules in btree_map("[a-c]", (vec(count(), 3), examples(), proptest::option::of(uniqueness()), proptest::option::of(numbers()), segments()), 0..3),
         delay in proptest::option::of(histogram()),
     ) -> PaneSummary {
         PaneSummary {
@@ -160,8 +172,8 @@ prop_compose! {
             bad_timestamps: n[6],
             fields,
             folded_values: n[7],
-            rules: rules.into_iter().map(|(rule, (n, examples, uniqueness, numbers))|
-                RuleTally { rule, checked: n[0], failed: n[1], errors: n[2], examples, uniqueness, numbers, keyed: None, definition: 7 }).collect(),
+            rules: rules.into_iter().map(|(rule, (n, examples, uniqueness, numbers, segments))|
+                RuleTally { rule, checked: n[0], failed: n[1], errors: n[2], examples, uniqueness, numbers, segments, keyed: None, definition: 7 }).collect(),
             delay,
             catching_up: n[8], skewed: n[9],
             header_notes: lists[3].clone(),

@@ -21,6 +21,7 @@ mod histogram;
 mod keyed;
 mod numeric;
 mod pane;
+mod segment;
 pub(crate) mod sum;
 mod top;
 mod unique;
@@ -36,6 +37,7 @@ pub(crate) use histogram::NATIVE_INDEX;
 pub(crate) use keyed::between;
 #[cfg(test)]
 pub(crate) use numeric::collapse;
+pub use segment::SEGMENTS_KEPT;
 pub use sum::SUM_DIGITS_MAX;
 
 use crate::report::{Bin, Example, ReasonCount};

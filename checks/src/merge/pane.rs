@@ -1,6 +1,7 @@
 //! Whole panes.
 
 use super::field::merge_fields;
+use super::segment::merge_segments;
 use super::{RULES_MAX, merge_examples, merge_option, merge_reasons, union};
 use crate::report::{
     ExactSum, Histogram, Keyed, NumberTally, NumericSummary, PaneSummary, RuleTally, Uniqueness,
@@ -65,6 +66,7 @@ impl RuleTally {
         self.definition = self.definition.max(other.definition);
         merge_option(&mut self.keyed, other.keyed.as_ref(), Keyed::merge);
         merge_option(&mut self.numbers, other.numbers.as_ref(), NumberTally::merge);
+        merge_segments(&mut self.segments, &other.segments);
     }
 }
 

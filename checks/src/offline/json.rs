@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Judged, overall};
 use crate::report::{Example, PaneSummary};
-use crate::verdict::Status;
+use crate::verdict::{SegmentVerdict, Status};
 
 /// All of it.
 #[derive(Debug, Serialize)]
@@ -51,6 +51,9 @@ pub struct VerdictJson<'a> {
     pub checked: Option<u64>,
     pub message: &'a str,
     pub examples: Vec<ExampleJson<'a>>,
+    /// With `segment_by`, for metrics that count by segment.
+    #[serde(skip_serializing_if = "<[SegmentVerdict]>::is_empty")]
+    pub segments: &'a [SegmentVerdict],
 }
 
 /// A record that shows it.
@@ -95,6 +98,7 @@ pub fn check<'a>(
         checked: verdict.checked,
         message: &verdict.message,
         examples: verdict.examples.iter().map(ExampleJson::from).collect(),
+        segments: &verdict.segments,
     });
     CheckJson {
         version: 1,

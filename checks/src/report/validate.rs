@@ -3,7 +3,7 @@
 use super::*;
 use crate::merge::{
     BINS_MAX, DISTINCT_EXACT_MAX, DISTINCT_PRECISION, EXAMPLES_MAX, FIELDS_MAX, NATIVE_INDEX, REASONS_MAX,
-    RULES_MAX, SUM_DIGITS_MAX, TOP_VALUES_MAX, UNIQUENESS_MAX,
+    RULES_MAX, SEGMENTS_KEPT, SUM_DIGITS_MAX, TOP_VALUES_MAX, UNIQUENESS_MAX,
 };
 
 /// Kafka's longest topic name.
@@ -169,6 +169,11 @@ fn rule(tally: &RuleTally) -> Checked {
     examples("examples", &tally.examples)?;
     if let Some(keyed) = &tally.keyed {
         within(|| "keyed".to_owned(), self::keyed(keyed))?;
+    }
+    ascending("segments", &tally.segments, SEGMENTS_KEPT + 1, |a, b| a.segment < b.segment)?;
+    for s in &tally.segments {
+        ensure(s.segment.len() <= NAME_BYTES, "segments", "a name too long")?;
+        ensure(s.failed <= s.checked, "segments", "more failed than were checked")?;
     }
     if let Some(u) = &tally.uniqueness {
         uniqueness(u)?;

@@ -57,6 +57,7 @@ fn cost(kind: Kind, tag: u64) -> Cost {
         (Kind::Summary, 15) => Message(Kind::Field, size_of::<FieldSummary>()),
         (Kind::Summary, 17) => Message(Kind::Rule, size_of::<RuleTally>()),
         (Kind::Summary, 18) => Message(Kind::Histogram, size_of::<Histogram>()),
+        (Kind::Rule, 8) => leaf(size_of::<SegmentTally>()),
         (Kind::Rule, 6) => Message(Kind::Uniqueness, size_of::<Uniqueness>()),
         (Kind::Rule, 7) => Message(Kind::Numbers, size_of::<NumberTally>()),
         (Kind::Numbers, 1) => Message(Kind::Numeric, size_of::<NumericSummary>()),

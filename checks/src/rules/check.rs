@@ -222,6 +222,7 @@ pub(super) struct Head<'a> {
     pub(super) time: &'a TimeSource,
     /// The file says something of time, right or wrong.
     pub(super) has_time: bool,
+    pub(super) segment_by: Option<&'a FieldPath>,
 }
 
 /// What the rest of a file needs to know of a check, even of one that is wrong in places.
@@ -300,6 +301,7 @@ fn read_rule(map: &Map<'_, '_, '_>, kind: Kind, id: String, head: &Head<'_>) -> 
             .unwrap_or(1),
         confidence: map.opt_percent("confidence"),
         baseline,
+        segment_by: head.segment_by.cloned(),
         description: map.opt_str("description").unwrap_or_default(),
         owner: head.owner.to_owned(),
         origin: Origin { file: reader.file().to_path_buf(), line: map.span().line },

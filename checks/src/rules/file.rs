@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::{
     CheckFile, Decode, Function, Metric, Rule, Sample, SchemaSource, ValueFormat, check, fixture, head, slo,
-    unbuilt,
 };
 use crate::limits::Limits;
 use crate::redact::Redaction;
@@ -110,20 +109,29 @@ fn resolve(reader: &Reader<'_>, node: &Node, loader: &Loader<'_>) -> Option<Chec
         None if file.misspelt("version") => {}
         None => reader.error_help(file.span(), "`version` is missing", "begin the file with `version: 1`"),
     }
-    if file.has("segment_by") {
-        unbuilt(reader, file.key_span("segment_by"), "`segment_by`", "leave it out for now");
-    }
     let topics = head::topics(&file);
     let decode = head::decode(&file, loader);
     let time = head::time(&file);
+    let segment_by = head::segment_by(&file);
     let window = head::window(&file);
     let sample = head::sample(&file);
     let owner = file.opt_str("owner").unwrap_or_default();
     let paths = items(&file, "redact").iter().filter_map(|node| check::read_path(reader, node));
     let redact = Redaction::new(paths.collect());
+    if let (Some(field), Some(node)) = (&segment_by, file.get("segment_by"))
+        && redact.hides(field)
+    {
+        let message =
+            format!("segments are named by values, and `redact` hides those of {}", quoted(&field.text));
+        reader.error_help(node.span, message, "leave one of them out");
+    }
 
-    let head =
-        check::Head { owner: &owner, time: &time, has_time: file.has("time") || file.misspelt("time") };
+    let head = check::Head {
+        owner: &owner,
+        time: &time,
+        has_time: file.has("time") || file.misspelt("time"),
+        segment_by: segment_by.as_ref(),
+    };
     let checks: Vec<_> =
         items(&file, "checks").iter().filter_map(|node| check::read(reader, node, &head)).collect();
     unique_ids(reader, items(&file, "checks"), "check");

@@ -5,8 +5,8 @@
 use crate::redact::Redaction;
 
 use super::{
-    CheckFile, Decode, EventTime, Function, Metric, Pattern, Rule, Sample, SchemaSource, Slo, Threshold,
-    TimeSource, TopicRules, TopicSelector, ValidValues, Window,
+    CheckFile, Decode, EventTime, FieldPath, Function, Metric, Pattern, Rule, Sample, SchemaSource, Slo,
+    Threshold, TimeSource, TopicRules, TopicSelector, ValidValues, Window,
 };
 
 /// FNV-1a, 64 bits, over length-prefixed parts (Fowler, Noll, Vo; draft-eastlake-fnv).
@@ -75,11 +75,12 @@ pub(super) fn of_topic(rules: &TopicRules) -> u64 {
 
 /// Hash of what a rule measures, by which records: not of what the value must be, which changes no
 /// tally.
-pub(super) fn of_definition(rules: &TopicRules, metric: &Metric) -> u64 {
+pub(super) fn of_definition(rules: &TopicRules, rule: &Rule) -> u64 {
     let mut hash = Fnv::new();
     let window = Window { size_ms: 0, pane_ms: 0, allowed_lateness_ms: 0 };
     head(&mut hash, &rules.decode, window, rules.sample, &rules.time);
-    self::metric(&mut hash, metric);
+    metric(&mut hash, &rule.metric);
+    segment_by(&mut hash, rule.segment_by.as_ref().filter(|_| rule.metric.has_segments()));
     hash.0
 }
 
@@ -151,6 +152,14 @@ fn rule(hash: &mut Fnv, rule: &Rule) {
     hash.number(rule.min_records);
     hash.option(rule.confidence, Fnv::float);
     hash.option(rule.baseline, |hash, baseline| hash.text(baseline.as_str()));
+    segment_by(hash, rule.segment_by.as_ref());
+}
+
+fn segment_by(hash: &mut Fnv, field: Option<&FieldPath>) {
+    if let Some(field) = field {
+        hash.text("segment_by");
+        hash.text(&field.text);
+    }
 }
 
 fn metric(hash: &mut Fnv, metric: &Metric) {

@@ -211,6 +211,12 @@ pub(super) fn time(file: &Map<'_, '_, '_>) -> TimeSource {
     }
 }
 
+/// `segment_by:`.
+pub(super) fn segment_by(file: &Map<'_, '_, '_>) -> Option<FieldPath> {
+    let node = file.get("segment_by").filter(|node| !node.is_null())?;
+    plain_path(file.reader(), node, "a record is of one segment")
+}
+
 /// A path to one value a record: through members alone.
 fn plain_path(reader: &Reader<'_>, node: &Node, why: &str) -> Option<FieldPath> {
     let field = check::read_path(reader, node)?;

@@ -230,6 +230,19 @@ impl Metric {
         !matches!(self, Self::NewValues { .. } | Self::SequenceGaps { .. }) && self.pattern().is_none()
     }
 
+    /// Is it counted by segment too? Those are that add up document by document.
+    pub fn has_segments(&self) -> bool {
+        matches!(
+            self,
+            Self::MissingValues { .. }
+                | Self::NullValues { .. }
+                | Self::InvalidValues { .. }
+                | Self::FailedRows { .. }
+                | Self::SchemaViolations
+                | Self::OutOfOrder { .. }
+        )
+    }
+
     /// Its name in files and JSON.
     pub fn name(&self) -> &'static str {
         match self {

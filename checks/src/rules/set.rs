@@ -196,7 +196,7 @@ impl TopicRules {
     /// Hash of what a rule measures on this topic; `None` if there is no such rule.
     pub fn definition(&self, rule: &str) -> Option<u64> {
         let rule = self.rules.iter().find(|known| known.id == rule)?;
-        Some(hash::of_definition(self, &rule.metric))
+        Some(hash::of_definition(self, rule))
     }
 
     /// Was this tally counted by one of these rules, or by one that measures the same?

@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::*;
 use crate::limits::Limits;
@@ -244,4 +245,19 @@ proptest::proptest! {
         let (file, found) = CheckFile::inspect(Path::new("a.yaml"), &text, &Loader::files(&limits));
         proptest::prop_assert_eq!(file.is_some(), found.errors() == 0);
     }
+}
+
+/// Counts by the values of one field are never added to those of another.
+#[test]
+fn what_divides_the_counts_is_part_of_what_is_measured() {
+    let definition = |head: &str, metric: &str| {
+        let text =
+            format!("version: 1\ntopic: t\n{head}\nchecks:\n  - {{ id: c, metric: {metric}, mustBe: 0 }}\n");
+        CheckSet::of(vec![Arc::new(parse(&text))]).for_topic("t").definition("c").unwrap()
+    };
+    let by = ["", "segment_by: $.a", "segment_by: $.b"];
+    let [none, a, b] = by.map(|head| definition(head, "missingValues, field: $.x"));
+    assert!(none != a && a != b && none != b);
+    let [none, a, b] = by.map(|head| definition(head, "distinctCount, field: $.x"));
+    assert!(none == a && a == b, "not counted by segment");
 }

@@ -239,6 +239,9 @@ pub struct Rule {
     pub confidence: Option<f64>,
     /// Compared with the topic's own past instead of (or beside) a fixed threshold.
     pub baseline: Option<Baseline>,
+    /// The field whose values are counted apart, for metrics that [have
+    /// segments](Metric::has_segments).
+    pub segment_by: Option<FieldPath>,
     /// From the file; empty when not given.
     pub description: String,
     /// From the file's head; empty when not given.
@@ -260,6 +263,7 @@ impl Rule {
             min_records: 1,
             confidence: None,
             baseline: None,
+            segment_by: None,
             description: String::new(),
             owner: String::new(),
             origin: Origin::default(),

@@ -80,6 +80,7 @@ fn check(
             checked: Some(checked),
             message: message.to_owned(),
             examples,
+            segments: Vec::new(),
             from_ms: NOW_MS - 90_000,
             to_ms: NOW_MS - 30_000,
         },

@@ -195,6 +195,7 @@ fn check(topic: &str, c: &CheckView) -> Value {
         "message": verdict.message,
         "window": {"from": rfc3339(verdict.from_ms), "to": rfc3339(verdict.to_ms)},
         "examples": verdict.examples.iter().map(example).collect::<Vec<_>>(),
+        "segments": verdict.segments,
         "owner": rule.owner,
         "description": rule.description,
     })

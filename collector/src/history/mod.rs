@@ -28,7 +28,7 @@ const APPLICATION_ID: i64 = 0x5461_706c;
 const SCHEMA_VERSION: i64 = 1;
 /// Version of the checkpoint's content: any change to what [`crate::state::State`] keeps makes a new
 /// one.
-const CHECKPOINT_FORMAT: i64 = 4;
+const CHECKPOINT_FORMAT: i64 = 5;
 /// Speed before size.
 const ZSTD_LEVEL: i32 = 1;
 /// Largest checkpoint or report read back, bytes: a damaged file must not take all memory.

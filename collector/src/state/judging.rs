@@ -52,15 +52,5 @@ pub(crate) fn goes_by_tally(rule: &Rule) -> bool {
 
 /// A verdict that nothing can be said.
 pub(crate) fn unknown(message: &str, from_ms: i64, to_ms: i64) -> Verdict {
-    Verdict {
-        status: Status::Unknown,
-        value: None,
-        interval: None,
-        failed: None,
-        checked: None,
-        message: message.to_owned(),
-        examples: Vec::new(),
-        from_ms,
-        to_ms,
-    }
+    Verdict { from_ms, to_ms, ..Verdict::without(Status::Unknown, message) }
 }

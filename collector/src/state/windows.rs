@@ -383,6 +383,9 @@ fn draft(topic: &str, rule: &Rule, source: FindingSource, state: &CheckState) ->
         let ends = [super::evidence::rounded(low), super::evidence::rounded(high)];
         evidence.insert("interval".to_owned(), serde_json::json!(ends));
     }
+    if !verdict.segments.is_empty() {
+        evidence.insert("segments".to_owned(), serde_json::json!(verdict.segments));
+    }
     if !rule.owner.is_empty() {
         evidence.insert("owner".to_owned(), rule.owner.clone().into());
     }

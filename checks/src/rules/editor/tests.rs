@@ -28,7 +28,7 @@ const UNSEEN: [(&str, &str); 32] = [
     ("expr", "is it CEL?"),
     ("head-no-checks", "a warning"),
     ("head-pattern", "is it a regular expression, and what does it match?"),
-    ("head-segment-by", "not built in this version, but part of the language"),
+    ("head-segment-by", "one value a record: what a path means"),
     ("opaque-values", "compares parts of the file"),
     ("redact-drift", "compares parts of the file"),
     ("sample-nothing", "what a share means"),

@@ -142,7 +142,10 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
         }),
         ("file", "window") => of("window", "What a verdict looks at."),
         ("file", "sample") => of("sample", "What is examined; everything if not given."),
-        ("file", "segment_by") => json!({ "description": "A field whose values are judged apart." }),
+        ("file", "segment_by") => of(
+            "path",
+            "A field whose values are counted and judged apart: the 20 with most records, and the rest.",
+        ),
         ("file", "redact") => json!({
             "description": "Fields that are never shown: not in examples, messages or profiles. What looks like \
                             an email address, card number or token is hidden anyway.",

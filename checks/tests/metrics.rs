@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use checks::fixtures;
 use checks::limits::Limits;
+use checks::offline::{Lines, Piece};
 use checks::rules::{CheckSet, checks_schema};
 
 fn files() -> PathBuf {
@@ -96,4 +97,59 @@ fn editors_accept_them() {
             schema.iter_errors(&json).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
     }
+}
+
+#[test]
+fn segments_say_where_it_comes_from() {
+    let limits = Limits::default();
+    let set = CheckSet::load(&[files().join("segments.yaml")], &limits).unwrap();
+    let run = fixtures::run(&set, &limits);
+    let said = |test: usize, check: &str| {
+        run.tests[test].outcomes.iter().find(|outcome| outcome.check == check).unwrap().message.clone()
+    };
+    assert_eq!(
+        said(0, "valid"),
+        "4 of 10 values of $.amount (40%) are invalid; allowed: less than 20%; 2 of 4 where $.country is fr"
+    );
+    assert_eq!(
+        said(0, "present"),
+        "$.id is missing from 2 of 10 records (20%); allowed: exactly 0; 2 of 2 where $.country is fr"
+    );
+    assert!(said(0, "known").ends_with("; 1 of 1 where $.country is missing"), "{}", said(0, "known"));
+    assert!(said(0, "order").ends_with("; 2 of 2 where $.country is fr"), "{}", said(0, "order"));
+    assert!(said(1, "adds-up").ends_with("; 1 of 1 where $.country is de"), "{}", said(1, "adds-up"));
+}
+
+/// Ten thousand values: bounded, whole, and the same whoever reads which part.
+#[test]
+fn segments_beyond_the_bound_are_counted_together() {
+    let limits = Limits::default();
+    let set = CheckSet::load(&[files().join("segments.yaml")], &limits).unwrap();
+    let summary = |from: u64, to: u64| {
+        let mut piece = Piece::new(&set.for_topic("payments"), &limits).unwrap();
+        for i in from..to {
+            let country = if i % 2 == 0 { "de".to_owned() } else { format!("c{i}") };
+            let text = format!("{{\"id\":1,\"amount\":-1,\"net\":1,\"at\":1,\"country\":\"{country}\"}}\n");
+            let mut lines = Lines::new(text.as_bytes(), limits.message_bytes);
+            while let Some(line) = lines.next().unwrap() {
+                piece.take_line(line);
+            }
+        }
+        piece.summary()
+    };
+    let whole = summary(0, 20_000);
+    let mut parts = summary(10_000, 20_000);
+    parts.merge(&summary(0, 10_000));
+    let tally = |summary: &checks::report::PaneSummary| summary.rule("valid").unwrap().segments.clone();
+    assert_eq!(tally(&whole), tally(&parts));
+    let segments = tally(&whole);
+    assert_eq!(segments.len(), 257);
+    assert_eq!(segments.iter().map(|s| s.failed).sum::<u64>(), 20_000);
+
+    let judged = checks::offline::judge(&set.for_topic("payments"), &whole, (0, 0), None);
+    let (_, verdict) = judged.checks.iter().find(|(rule, _)| rule.id == "valid").unwrap();
+    assert_eq!(verdict.segments.len(), 21);
+    let other = verdict.segments.last().unwrap();
+    assert_eq!(other.segment, "other");
+    assert_eq!(verdict.segments.iter().map(|s| s.failed).sum::<u64>(), 20_000);
 }
