@@ -64,8 +64,8 @@ impl Format {
         match self {
             Self::Email => net::is_email(text),
             Self::Uuid => is_uuid(text),
-            Self::Ipv4 => text.parse::<std::net::Ipv4Addr>().is_ok(),
-            Self::Ipv6 => text.parse::<std::net::Ipv6Addr>().is_ok(),
+            Self::Ipv4 => text.parse::<core::net::Ipv4Addr>().is_ok(),
+            Self::Ipv6 => text.parse::<core::net::Ipv6Addr>().is_ok(),
             Self::Uri => fluent_uri::Uri::parse(text).is_ok(),
             Self::Date => time::is_date(text),
             Self::DateTime => time::is_date_time(text),

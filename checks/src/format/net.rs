@@ -1,6 +1,6 @@
 //! Names of hosts and mailboxes.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 /// Octets of a name without its final dot (RFC 1035, 2.3.4), of a label, and of the part before the
 /// `@` (RFC 5321, 4.5.3.1.1).
