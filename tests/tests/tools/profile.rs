@@ -58,15 +58,17 @@ async fn a_topic_and_a_file_have_the_same_profile() -> Result<()> {
 #[tokio::test]
 async fn people_get_a_table_and_nobody_gets_values_who_should_not() -> Result<()> {
     let table = run("profile", &["--data", "-"], &[], &data()).await?;
-    ends_with(
-        &table,
-        0,
-        &["standard input: 1,000 records", "$.email", "a@example.com 100%", "0 … ~23.8 … 49"],
-    )?;
-    let none = run("profile", &["--data", "-", "--no-values"], &[], &data()).await?;
-    ensure!(!none.stdout.contains("a@example.com"), "{none:?}");
-    let json = run("profile", &["--data", "-", "--no-values", "--json", "--sketches"], &[], &data()).await?;
-    ensure!(!json.stdout.contains("a@example.com"), "{json:?}");
+    ends_with(&table, 0, &["standard input: 1,000 records", "$.email", "13 characters", "0 … ~23.8 … 49"])?;
+    ensure!(!table.stdout.contains("a@example.com"), "an address is nobody's business: {table:?}");
+    let plans = data().replace("a@example.com", "gold");
+    ends_with(&run("profile", &["--data", "-"], &[], &plans).await?, 0, &["gold 100%"])?;
+    for arguments in
+        [&["--no-values"][..], &["--no-values", "--json", "--sketches"], &["--redact", "$.email"]]
+    {
+        let none = run("profile", &[&["--data", "-"], arguments].concat(), &[], &plans).await?;
+        ends_with(&none, 0, &["$.email"])?;
+        ensure!(!none.stdout.contains("gold"), "{arguments:?}: {none:?}");
+    }
     ends_with(&run("profile", &["--data", "-"], &[], "").await?, 2, &["no records"])?;
     Ok(())
 }
