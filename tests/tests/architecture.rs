@@ -83,6 +83,8 @@ fn checks_has_no_clock_no_socket_and_no_globals() -> Result<()> {
     ensure!(files.len() > 10, "the sources of checks were found");
     for (path, text) in files {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        // docs/adr/0007: what an evaluation has left to spend.
+        let may_be_of_a_thread = path.ends_with("examine/cel/budget.rs");
         for word in [
             "SystemTime::now",
             "Instant::now",
@@ -92,7 +94,8 @@ fn checks_has_no_clock_no_socket_and_no_globals() -> Result<()> {
             "static mut",
             "thread_local!",
         ] {
-            ensure!(!code.contains(word), "{} uses {word}", path.display());
+            let allowed = may_be_of_a_thread && word == "thread_local!";
+            ensure!(allowed || !code.contains(word), "{} uses {word}", path.display());
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Check files on the real broker: the same checks over the same records as a test of the file, by
 //! `tapline check` on the topic and by `tapline run` say the same, word for word.
 
+mod along;
 mod segments;
 mod values;
 

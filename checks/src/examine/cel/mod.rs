@@ -13,11 +13,15 @@
 //!
 //! Bounded: the expression by [`EXPRESSION_BYTES`], its nesting, and its macros that go over a
 //! list, of which three may be nested; what is bound to it by the number of values, the less the
-//! more macros are nested. A panic of the interpreter is an evaluation error.
+//! more macros are nested; an evaluation by a million steps ([`budget`]). A panic of the interpreter
+//! is an evaluation error.
 
 mod arithmetic;
 mod bind;
+mod budget;
 mod names;
+#[cfg(test)]
+mod spec;
 #[cfg(test)]
 mod tests;
 
@@ -103,11 +107,16 @@ pub fn compile(expression: &str) -> Result<Program, CelError> {
 impl Program {
     /// Evaluates it for a record. The text of an error is cut to `text_bytes`.
     pub fn evaluate(&self, record: &RecordView<'_>, value: Value<'_>, text_bytes: usize) -> Outcome {
+        budget::begin();
         let mut context = Context::with_env(Arc::clone(&self.env));
         if let Err(error) = bind::variables(&mut context, &self.names, record, value) {
             return Outcome::Error(error);
         }
-        match self.run(&context) {
+        let result = self.run(&context);
+        if budget::is_spent() {
+            return Outcome::Error(format!("it takes more than {} steps on this record", budget::STEPS));
+        }
+        match result {
             Ok(holds) => Outcome::Holds(holds),
             Err(error) => Outcome::Error(cut(&redact::text(&error), text_bytes)),
         }
@@ -116,6 +125,18 @@ impl Program {
     /// Does it look at the headers?
     pub fn names_headers(&self) -> bool {
         self.names.headers
+    }
+
+    /// Why it may be costly on some records, and what to do; for the linter.
+    pub fn cost(&self) -> Option<(&'static str, &'static str)> {
+        if self.names.matches_in_loop {
+            let help = "write `invalidValues` with a `pattern` and a `[]` path instead";
+            return Some(("`matches` in a macro runs for every element of every record", help));
+        }
+        (self.names.loops > 1).then_some((
+            "macros within each other go over a list for every element of the other",
+            "a record on which that takes a million steps is an error: do with one if you can",
+        ))
     }
 
     /// What the expression looks at, for an example: `value.total=10 value.net=5`. What must not be

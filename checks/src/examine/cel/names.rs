@@ -27,6 +27,11 @@ const OTHER_NAMES: [&str; 13] = [
     "uint",
 ];
 
+/// Is it the name of a type, or a namespace of functions?
+pub(super) fn is_type_name(name: &str) -> bool {
+    OTHER_NAMES.contains(&name)
+}
+
 /// The parts of an object that are needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Want {
@@ -50,6 +55,8 @@ pub(super) struct Names {
     pub(super) meta: bool,
     /// Most macros over lists within each other.
     pub(super) loops: usize,
+    /// A regular expression is looked for in a macro over a list.
+    pub(super) matches_in_loop: bool,
     /// Every member and text that is written in it.
     pub(super) keys: BTreeSet<String>,
     /// The functions called, and whether as `x.f()`.
@@ -172,6 +179,15 @@ impl Walk {
     }
 
     fn call(&mut self, call: &CallExpr, depth: usize) -> Result<(), NameError> {
+        if call.func_name == "matches" {
+            self.names.matches_in_loop |= self.loops > 0;
+            if let Some(last) = call.args.last()
+                && let Expr::Literal(LiteralValue::String(pattern)) = &last.expr
+                && let Err(message) = super::budget::regex(pattern.inner())
+            {
+                return Err(NameError { message, node: Some(last.id) });
+            }
+        }
         if let Some(target) = &call.target {
             self.expr(target, depth)?;
             let is_namespaced = matches!(&target.expr, Expr::Ident(n) if OTHER_NAMES.contains(&n.as_str()));

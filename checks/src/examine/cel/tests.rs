@@ -5,7 +5,7 @@ use crate::limits::Limits;
 use crate::record::{Header, Timestamp};
 use crate::tape::{Shape, Tape, json};
 
-fn evaluate(expression: &str, payload: &str) -> Outcome {
+pub(super) fn evaluate(expression: &str, payload: &str) -> Outcome {
     let program = compile(expression).unwrap_or_else(|e| panic!("{expression}: {e}"));
     let limits = Limits::default();
     let (mut shape, mut tape) = (Shape::new(&limits), Tape::new());
@@ -106,7 +106,6 @@ fn what_cannot_be_evaluated_is_an_error() {
     assert!(error("value.a > 1", r#"{"a":"x"}"#).contains("no matching overload"));
     assert_eq!(error("value.a + 1", r#"{"a":1}"#), "the expression gives a int, not true or false");
     assert!(error("value.x == 1", "[1]").contains("no matching overload"));
-    assert!(error("value.a.matches('(') ", r#"{"a":"x"}"#).len() < 300);
     // No payload in the error, and no more than asked for.
     let long = error("value.a > 1", &format!(r#"{{"a":"{}"}}"#, "secret".repeat(1000)));
     assert!(!long.contains("secret") && long.len() <= 200, "{long}");
