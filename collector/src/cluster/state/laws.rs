@@ -29,6 +29,8 @@ enum End {
 enum Turn {
     Same,
     Commits(i32, i64),
+    /// So far from the end.
+    Nears(i32, i64),
     Fails,
     Assigned(i32),
     Unset(i32),
@@ -62,6 +64,7 @@ prop_compose! {
         ], TOPICS.len() * PARTITIONS as usize),
         turns in prop::collection::vec(prop_oneof![
             6 => Just(Turn::Same), 2 => (0..PARTITIONS, 0i64..150).prop_map(|(p, at)| Turn::Commits(p, at)),
+            3 => (0..PARTITIONS, 0i64..20).prop_map(|(p, left)| Turn::Nears(p, left)),
             1 => Just(Turn::Fails), 1 => (0..PARTITIONS).prop_map(Turn::Assigned),
             1 => (0..PARTITIONS).prop_map(Turn::Unset),
         ], GROUPS.len()),
@@ -88,6 +91,22 @@ struct World {
 }
 
 impl World {
+    /// Everything that is there comes under the watcher's eyes, so that it knows how old it is.
+    fn begin(&mut self, states: &mut [State; 2], config: &Config) {
+        let empty = Step {
+            passed_ms: 15_000,
+            ends: vec![End::Same; TOPICS.len() * PARTITIONS as usize],
+            turns: vec![Turn::Same; GROUPS.len()],
+            look: Look::None,
+            ids: [7; 2],
+            forbidden: false,
+        };
+        let filled = Step { ends: vec![End::Grows(60); empty.ends.len()], ..empty.clone() };
+        for step in [empty, filled] {
+            self.turn(&step, states, config);
+        }
+    }
+
     /// A refresh of both; gives what each would look at.
     fn turn(&mut self, step: &Step, states: &mut [State; 2], config: &Config) -> [Vec<Probe>; 2] {
         self.now_ms += step.passed_ms;
@@ -104,6 +123,10 @@ impl World {
             match turn {
                 Turn::Commits(partition, at) => {
                     self.commits.entry(n).or_default().insert(partition, at);
+                }
+                Turn::Nears(partition, left) => {
+                    let end = self.ends.get(&(0, partition)).map_or(0, |(_, _, high)| *high);
+                    self.commits.entry(n).or_default().insert(partition, end - left);
                 }
                 Turn::Assigned(partition) => {
                     let assigned = self.assigned.entry(n).or_default();
@@ -147,7 +170,7 @@ impl World {
         }
         for (n, end) in step.ends.iter().enumerate() {
             let (topic, index) = (n / PARTITIONS as usize, (n % PARTITIONS as usize) as i32);
-            let (start, stable, high) = self.ends.entry((topic, index)).or_insert((0, 60, 60));
+            let (start, stable, high) = self.ends.entry((topic, index)).or_default();
             match end {
                 End::Same => {}
                 End::Grows(by) => {
@@ -212,6 +235,7 @@ proptest! {
         let config = Config::default();
         let mut world = World { now_ms: 1_000_000, ..World::default() };
         let mut states = [State::default(), State::default()];
+        world.begin(&mut states, &config);
         for (n, step) in steps.iter().enumerate() {
             let [probes, all] = world.turn(step, &mut states, &config);
             prop_assert_eq!(probes, all, "probes of step {}", n);
