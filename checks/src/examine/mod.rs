@@ -112,6 +112,7 @@ pub struct Examiner {
     /// Index of the rule, and its expression.
     expressions: Vec<(usize, cel::Program)>,
     patterns: Vec<PatternRule>,
+    names_headers: bool,
     /// What each rule measures, by its id.
     definitions: HashMap<String, u64>,
 }
@@ -144,6 +145,8 @@ impl Examiner {
                 patterns.push(pattern.map_err(wrong)?);
             }
         }
+        let names_headers = expressions.iter().any(|(_, program)| program.names_headers())
+            || patterns.iter().any(PatternRule::names_headers);
         let definition = |rule: &Arc<Rule>| Some((rule.id.clone(), rules.definition(&rule.id)?));
         let definitions = rules.rules.iter().filter_map(definition).collect();
         let mut shape = Shape::new(limits);
@@ -160,6 +163,7 @@ impl Examiner {
             segments,
             expressions,
             patterns,
+            names_headers,
             definitions,
         })
     }
@@ -181,8 +185,7 @@ impl Examiner {
 
     /// Does a rule look at the headers of records?
     pub fn names_headers(&self) -> bool {
-        self.expressions.iter().any(|(_, program)| program.names_headers())
-            || self.patterns.iter().any(PatternRule::names_headers)
+        self.names_headers
     }
 
     /// An empty pane.

@@ -1,6 +1,6 @@
 //! Volume against a threshold, and against the topic's own past.
 
-use super::words::{number, share, with_unit};
+use super::words::{number, share, too_few, with_unit};
 use super::{Context, Found, HistoryWindow, Window, allowed, by_threshold};
 use crate::rules::{Baseline, Rule, Unit};
 use crate::stats::{MAD_TO_SIGMA, median_mad};
@@ -50,10 +50,7 @@ pub(super) fn ratio_of_topics(rule: &Rule, of: &str, window: &Window<'_>, ctx: &
     found.checked = Some(others);
     if others < rule.min_records {
         found.status = Status::Unknown;
-        found.message = format!(
-            "{others} of the {} records of `{of}` that a verdict needs: {}",
-            rule.min_records, found.message
-        );
+        found.message = too_few(others, rule.min_records, &format!("records of `{of}`"), &found.message);
     }
     found
 }

@@ -2,6 +2,7 @@
 //! types.
 
 use super::baseline::earlier;
+use super::words::too_few;
 use super::{Context, Found, HistoryWindow, Window, allowed, by_threshold};
 use crate::merge::{EXAMPLES_MAX, add_example, objects_at_parent};
 use crate::report::{FieldSummary, Keyed, PaneSummary, RuleTally};
@@ -102,10 +103,7 @@ pub(super) fn fields(rule: &Rule, window: &Window<'_>, ctx: &Context<'_>) -> Fou
     (found.failed, found.checked) = (Some(changed.len() as u64), Some(compared as u64));
     if documents < rule.min_records {
         found.status = Status::Unknown;
-        found.message = format!(
-            "{documents} of the {} documents that a verdict needs: {}",
-            rule.min_records, found.message
-        );
+        found.message = too_few(documents, rule.min_records, "documents", &found.message);
     }
     found
 }

@@ -5,7 +5,7 @@
 //! values of it would pass and others fail, the verdict is `unknown`.
 
 use super::ratio::{evaluated, is_part, nothing_checked};
-use super::words::{number, with_unit};
+use super::words::{number, too_few, with_unit};
 use super::{Context, Found, allowed, by_threshold, wholly_beyond};
 use crate::profile::RELATIVE_ERROR;
 use crate::report::{NumberTally, NumericSummary, PaneSummary, RuleTally, Uniqueness};
@@ -156,7 +156,7 @@ fn decided(rule: &Rule, figure: Figure, what: &str, over: &str, notes: &str, che
     }
     if checked < rule.min_records {
         status = Status::Unknown;
-        message = format!("{checked} of the {} records that a verdict needs: {message}", rule.min_records);
+        message = too_few(checked, rule.min_records, "records", &message);
     }
     Found { interval, checked: Some(checked), ..Found::new(status, message) }.with_value(value)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::segments;
-use super::words::{duration_ms, number, reasons, share, with_unit};
+use super::words::{duration_ms, number, reasons, share, too_few, with_unit};
 use super::{Context, Found, Window, allowed, by_threshold, changes, every_record, patterns, wholly_beyond};
 use crate::merge::total;
 use crate::report::{Example, PaneSummary, RuleTally};
@@ -137,8 +137,7 @@ pub(super) fn verdict(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -
     }
     if counts.checked < rule.min_records {
         status = Status::Unknown;
-        message =
-            format!("{} of the {} records that a verdict needs: {message}", counts.checked, rule.min_records);
+        message = too_few(counts.checked, rule.min_records, "records", &message);
     }
     Found {
         status,

@@ -6,7 +6,7 @@
 //! may be the missing ones, and a key with very many gaps is known within bounds: a verdict that this
 //! would change is `unknown`.
 
-use super::words::{number, share, with_unit};
+use super::words::{number, share, too_few, with_unit};
 use super::{Found, allowed, by_bounds};
 use crate::merge::{EXAMPLES_MAX, add_example, between, total};
 use crate::redact::{self, HIDDEN};
@@ -87,11 +87,7 @@ pub(super) fn gaps(
     }
     if tally.checked < rule.min_records {
         found.status = Status::Unknown;
-        message = format!(
-            "{} of the {} records that a verdict needs: {message}",
-            tally.checked,
-            number(rule.min_records as f64)
-        );
+        message = too_few(tally.checked, number(rule.min_records as f64), "records", &message);
     }
     Found { message, ..found }
 }

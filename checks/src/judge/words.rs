@@ -1,5 +1,7 @@
 //! Numbers and bounds as a person reads them at night.
 
+use std::fmt::Display;
+
 use crate::report::ReasonCount;
 use crate::rules::{Threshold, Unit};
 
@@ -10,6 +12,11 @@ pub(super) fn with_unit(value: f64, unit: Unit) -> String {
         Unit::Percent => format!("{}%", number(value)),
         Unit::Seconds => duration(value),
     }
+}
+
+/// A message of too few: `3 of the 100 records that a verdict needs: …`.
+pub(super) fn too_few(seen: u64, needed: impl Display, what: &str, message: &str) -> String {
+    format!("{seen} of the {needed} {what} that a verdict needs: {message}")
 }
 
 /// A percentage in as many digits as it takes to tell it from the bound that it is held against: never
@@ -23,15 +30,7 @@ pub(super) fn share(percent: f64, threshold: Option<Threshold>) -> String {
 
 /// A number in as many digits as it takes to tell it from a bound.
 pub(super) fn told_apart(value: f64, threshold: Threshold) -> String {
-    let (low, high) = match threshold {
-        Threshold::MustBe(t)
-        | Threshold::MustNotBe(t)
-        | Threshold::MustBeGreaterThan(t)
-        | Threshold::MustBeGreaterOrEqualTo(t)
-        | Threshold::MustBeLessThan(t)
-        | Threshold::MustBeLessOrEqualTo(t) => (t, t),
-        Threshold::MustBeBetween(low, high) | Threshold::MustNotBeBetween(low, high) => (low, high),
-    };
+    let [low, high] = threshold.bounds();
     let side = |value: f64| (value.total_cmp(&low), value.total_cmp(&high));
     let told = (3..=15)
         .map(|digits| digits_of(value, digits))

@@ -134,20 +134,11 @@ fn read_bound(
 fn outcomes(threshold: Threshold, unit: Unit, floor: Option<f64>, has_most: bool) -> (bool, bool) {
     let low = floor.unwrap_or(f64::MIN);
     let high = if unit == Unit::Percent && has_most { 100.0 } else { f64::MAX };
-    let bounds = match threshold {
-        Threshold::MustBe(t)
-        | Threshold::MustNotBe(t)
-        | Threshold::MustBeGreaterThan(t)
-        | Threshold::MustBeGreaterOrEqualTo(t)
-        | Threshold::MustBeLessThan(t)
-        | Threshold::MustBeLessOrEqualTo(t) => [t, t],
-        Threshold::MustBeBetween(a, b) | Threshold::MustNotBeBetween(a, b) => [a, b],
-    };
     let beside = |t: f64| {
         let step = if unit == Unit::Rows { 1.0 } else { t.abs().max(1.0) * 1e-9 };
         [t - step, t, t + step]
     };
-    let values = bounds.into_iter().flat_map(beside).chain([low, high]);
+    let values = threshold.bounds().into_iter().flat_map(beside).chain([low, high]);
     values.filter(|value| (low..=high).contains(value)).fold((false, false), |(pass, fail), value| {
         let holds = threshold.holds(value);
         (pass || holds, fail || !holds)

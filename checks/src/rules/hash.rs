@@ -6,7 +6,7 @@ use crate::redact::Redaction;
 
 use super::{
     CheckFile, Decode, EventTime, FieldPath, Function, Metric, Pattern, Rule, Sample, SchemaSource, Slo,
-    Threshold, TimeSource, TopicRules, TopicSelector, ValidValues, Window,
+    TimeSource, TopicRules, TopicSelector, ValidValues, Window,
 };
 
 /// FNV-1a, 64 bits, over length-prefixed parts (Fowler, Noll, Vo; draft-eastlake-fnv).
@@ -133,15 +133,7 @@ fn rule(hash: &mut Fnv, rule: &Rule) {
     metric(hash, &rule.metric);
     hash.option(rule.threshold, |hash, threshold| {
         // Named operator and exact bounds; the text of a float need not be exact.
-        let (a, b) = match threshold {
-            Threshold::MustBe(t)
-            | Threshold::MustNotBe(t)
-            | Threshold::MustBeGreaterThan(t)
-            | Threshold::MustBeGreaterOrEqualTo(t)
-            | Threshold::MustBeLessThan(t)
-            | Threshold::MustBeLessOrEqualTo(t) => (t, t),
-            Threshold::MustBeBetween(a, b) | Threshold::MustNotBeBetween(a, b) => (a, b),
-        };
+        let [a, b] = threshold.bounds();
         hash.text(threshold.to_string().split(' ').next().unwrap_or_default());
         hash.float(a);
         hash.float(b);

@@ -374,6 +374,19 @@ pub enum Threshold {
 }
 
 impl Threshold {
+    /// Its lower and upper bound; the same number twice where there is one.
+    pub fn bounds(&self) -> [f64; 2] {
+        match *self {
+            Self::MustBe(t)
+            | Self::MustNotBe(t)
+            | Self::MustBeGreaterThan(t)
+            | Self::MustBeGreaterOrEqualTo(t)
+            | Self::MustBeLessThan(t)
+            | Self::MustBeLessOrEqualTo(t) => [t, t],
+            Self::MustBeBetween(low, high) | Self::MustNotBeBetween(low, high) => [low, high],
+        }
+    }
+
     /// Does the value satisfy it?
     pub fn holds(&self, value: f64) -> bool {
         match *self {

@@ -257,8 +257,10 @@ impl State {
     /// All has been read: makes the figures of whatever is fresh.
     pub(crate) fn finish(&mut self, config: &Config) {
         let Self { topics, groups, over_limit, forbidden_topics, unseen, .. } = self;
-        let now_unseen = (over_limit.clone(), forbidden_topics.clone());
-        let other_sight = std::mem::replace(unseen, now_unseen) != *unseen;
+        let other_sight = unseen.0 != *over_limit || unseen.1 != *forbidden_topics;
+        if other_sight {
+            *unseen = (over_limit.clone(), forbidden_topics.clone());
+        }
         topics.values_mut().for_each(Topic::settle);
         let world = World { topics, over_limit, forbidden: forbidden_topics, config };
         let mut moved = other_sight || topics.values().any(|topic| !topic.is_settled());
