@@ -1,40 +1,35 @@
 //! Windowing: which pane a record belongs to, and when a pane is done. Pure: the clock is an
 //! argument.
 //!
-//! Panes tumble by record time. A pane is open until the watermark (the time before which no more
+//! Panes tumble by the time that records go by: their own, or that of the event in their payload where
+//! the rules say so. A pane is open until the watermark (the time before which no more
 //! records are expected) has passed its end by the allowed lateness; its records are in exactly one
 //! pane, whatever the order in which partitions were read. A record whose pane is gone is *late*:
 //! it is counted in the oldest open pane, or in the pane of the present when none is open, so that
 //! every offset is accounted for.
 //!
-//! The watermark is the minimum, over the partitions that are not idle, of the latest record time
-//! seen there, but never ahead of the clock: a producer whose clock runs ahead must not make
-//! everybody else's records late. A partition is idle when it was read to its end and has been
+//! The watermark is the minimum, over the partitions that are not idle, of the latest time seen there,
+//! but never ahead of the clock, nor an event's ahead of its record's: a producer whose clock runs ahead
+//! must not make everybody else's records late. A partition is idle when it was read to its end and has been
 //! silent for a while; when all are, the watermark follows the clock at that distance, so that
-//! panes close without further records. It never goes back.
+//! panes close without further records. Events come later than they happen: by event time it follows
+//! the clock at that distance and the allowed lateness. It never goes back.
 
 use std::collections::BTreeMap;
 
 use checks::record::Timestamp;
 use checks::report::OffsetRange;
-use checks::rules::Window;
-
-/// Record times further ahead of the arrival than this are not believed, ms.
-const FUTURE_MS_MAX: i64 = 3_600_000;
+use checks::rules::{Window, WindowTime};
 
 /// The time a record goes by, and whether its own was no good (missing, negative or far in the
-/// future) so that it goes by its arrival.
-///
-/// How far ahead is believed depends on how many panes may be open: a clock that runs ahead must
-/// not push the panes of the present out.
+/// future: [`Window::ahead_ms`]) so that it goes by its arrival.
 pub fn effective_time(
     time: Timestamp,
     arrival_ms: i64,
     window: &Window,
     open_panes_max: usize,
 ) -> (i64, bool) {
-    let half = (open_panes_max as i64 / 2).saturating_mul(window.pane_ms);
-    let latest = arrival_ms.saturating_add(half.clamp(window.pane_ms, FUTURE_MS_MAX.max(window.pane_ms)));
+    let latest = arrival_ms.saturating_add(window.ahead_ms(open_panes_max));
     match time.ms() {
         Some(ms) if (0..=latest).contains(&ms) => (ms, false),
         _ => (arrival_ms, true),
@@ -184,13 +179,13 @@ impl<T> Panes<T> {
         self.evicted
     }
 
-    /// Puts a record of this (effective) time into its pane; `begin` makes what a new pane
-    /// accumulates into.
+    /// Puts a record that goes by this time into its pane, its own (effective) time being `own_ms`;
+    /// `begin` makes what a new pane accumulates into.
     pub fn place(
         &mut self,
-        partition: i32,
-        offset: i64,
+        (partition, offset): (i32, i64),
         record_ms: i64,
+        own_ms: i64,
         arrival_ms: i64,
         begin: impl FnOnce() -> T,
     ) -> Placed<'_, T> {
@@ -200,7 +195,8 @@ impl<T> Panes<T> {
             caught_up: false,
         });
         clock.last_arrival_ms = clock.last_arrival_ms.max(arrival_ms);
-        clock.max_record_ms = Some(clock.max_record_ms.map_or(record_ms, |max| max.max(record_ms)));
+        let passed_ms = record_ms.min(own_ms);
+        clock.max_record_ms = Some(clock.max_record_ms.map_or(passed_ms, |max| max.max(passed_ms)));
 
         let oldest = self.open.keys().next().copied();
         let (start, late) = match (self.covering(record_ms), oldest) {
@@ -234,7 +230,11 @@ impl<T> Panes<T> {
             .filter(|p| !(p.caught_up && p.last_arrival_ms <= silent_since))
             .map(|p| p.max_record_ms.unwrap_or(i64::MIN))
             .min();
-        let watermark = active.unwrap_or(silent_since).min(now_ms);
+        let silent_watermark = match self.window.by {
+            WindowTime::Record => silent_since,
+            WindowTime::Event => silent_since.saturating_sub(self.window.allowed_lateness_ms),
+        };
+        let watermark = active.unwrap_or(silent_watermark).min(now_ms);
         self.watermark_ms = self.watermark_ms.max(watermark);
         let closed_before = self.watermark_ms.saturating_sub(self.window.allowed_lateness_ms);
         while let Some(oldest) = self.open.first_entry().filter(|pane| pane.get().end_ms <= closed_before) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use checks::examine::{Accumulator, Examiner};
+use checks::examine::{Accumulator, Examiner, Times, fallback};
 use checks::limits::Limits;
 use checks::record::RecordView;
 use checks::report::{Pane, Position, SkippedRange, TopicProgress, skip_reason};
@@ -143,13 +143,30 @@ impl Topic {
         }
         let is_caught_up = cursor.is_caught_up();
         self.panes.set_caught_up(record.partition, is_caught_up);
-        self.last_record_ms = self.last_record_ms.max(record_ms);
 
-        let Some(current) = self.generations.last() else { return step };
-        let begin = || Begun { generation: current.number, accumulator: current.examiner.accumulator() };
-        let placed = self.panes.place(record.partition, record.offset, record_ms, with.arrival_ms, begin);
+        let Some(current) = self.generations.last_mut() else { return step };
+        let own = Times::own(record_ms, is_bad_time);
+        let by_event = current.rules.event_time().is_some();
+        // By event time a record is decoded to be placed, if there is memory for it.
+        let mut early = (by_event && !with.is_full).then(|| {
+            let Generation { examiner, how, .. } = current;
+            with.decoder.decode(record.value, how, examiner.shape_mut(), with.arrival_ms)
+        });
+        let times = match &early {
+            Some((decoded, _)) => current.examiner.times(own, decoded),
+            None if by_event => own.falling_back(fallback::UNEXAMINED),
+            None => own,
+        };
+        self.last_record_ms = self.last_record_ms.max(times.at_ms);
+        let (begun_with, at) = (current.number, (record.partition, record.offset));
+        let begin = || Begun { generation: begun_with, accumulator: current.examiner.accumulator() };
+        let placed = self.panes.place(at, times.at_ms, record_ms, with.arrival_ms, begin);
         let Begun { generation, accumulator } = &mut placed.pane.data;
-        accumulator.read(record, record_ms, is_bad_time);
+        if *generation != begun_with {
+            // Decoded for other rules than those of its pane.
+            early = None;
+        }
+        accumulator.read(record, times);
         if !is_caught_up {
             accumulator.catching_up();
         } else if !is_bad_time {
@@ -182,8 +199,10 @@ impl Topic {
             Some(reason) => accumulator.unexamined(reason),
             None => {
                 let Generation { examiner, how, .. } = generation;
-                let (decoded, verdict) =
-                    with.decoder.decode(record.value, how, examiner.shape_mut(), with.arrival_ms);
+                let (decoded, verdict) = match early {
+                    Some(early) => early,
+                    None => with.decoder.decode(record.value, how, examiner.shape_mut(), with.arrival_ms),
+                };
                 examiner.examine(record, decoded, verdict, accumulator);
             }
         }

@@ -7,7 +7,8 @@
 //!
 //! A test goes through the same code as the records of a topic; only the clock and the offsets are
 //! made up. Each is one window, beginning at a fixed moment, and judged at its end. The windows that
-//! a test gives as `before` are read and judged one by one ahead of it, and make its past.
+//! a test gives as `before` are read and judged one by one ahead of it, and make its past. Where windows
+//! go by event time, a record is in the window that its event time says.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -20,12 +21,16 @@ use crate::limits::Limits;
 use crate::offline::{self, Beside, Judged, Piece};
 use crate::record::{Header, RecordView, Timestamp};
 use crate::report::PaneSummary;
-use crate::rules::{CheckFile, CheckSet, Fixture, FixtureRecord, Rule, TopicRules, TopicSelector};
+use crate::rules::{
+    CheckFile, CheckSet, Fixture, FixtureRecord, Rule, TopicRules, TopicSelector, WindowTime,
+};
 use crate::verdict::{Status, Verdict};
 
 /// When the window of every test begins, but for rounding it down to a whole window:
 /// 2026-01-01T00:00:00Z.
 const START_MS: i64 = 1_767_225_600_000;
+/// The part of what lies in no window of a test.
+const NO_WINDOW: usize = usize::MAX;
 /// The topic of tests in a file that selects its topics by pattern.
 const UNNAMED_TOPIC: &str = "test";
 
@@ -128,16 +133,19 @@ fn verdicts(file: &CheckFile, fixture: &Fixture, limits: &Limits) -> Vec<(String
     let from_ms = START_MS - START_MS.rem_euclid(size_ms);
     match Story::new(&rules, limits) {
         Ok(mut story) => {
-            let earlier = fixture.before.iter().fold(0i64, |n, w| n.saturating_add(w.repeat as i64));
-            let mut at_ms = from_ms - earlier * size_ms;
-            for window in &fixture.before {
-                for _ in 0..window.repeat {
-                    story.tell(&window.given, at_ms);
-                    at_ms += size_ms;
-                }
-            }
-            let judged = story.tell(&fixture.given, from_ms);
-            judged.checks.into_iter().map(|(rule, verdict)| (rule.id.clone(), verdict)).collect()
+            let before = fixture.before.iter();
+            let repeated = before.flat_map(|w| std::iter::repeat_n(w.given.as_slice(), w.repeat as usize));
+            let windows: Vec<&[FixtureRecord]> = repeated.chain([fixture.given.as_slice()]).collect();
+            let first_ms = from_ms - (windows.len() as i64 - 1) * size_ms;
+            let judged = match rules.window.by {
+                WindowTime::Record => story.by_record_time(&windows, first_ms),
+                WindowTime::Event => story.by_event_time(&windows, first_ms),
+            };
+            judged
+                .into_iter()
+                .flat_map(|judged| judged.checks)
+                .map(|(rule, v)| (rule.id.clone(), v))
+                .collect()
         }
         // Loading has compiled everything: only a limit could still be in the way.
         Err(error) => {
@@ -168,25 +176,56 @@ impl<'a> Story<'a> {
         Ok(Self { rules, piece, next_offset: 0, last_record_ms: None, past, recent })
     }
 
-    /// The next window; its verdicts.
-    fn tell(&mut self, given: &[FixtureRecord], from_ms: i64) -> Judged {
+    /// Reads window by window; the verdicts on the last one.
+    fn by_record_time(&mut self, windows: &[&[FixtureRecord]], first_ms: i64) -> Option<Judged> {
+        let mut last = None;
+        for (given, from_ms) in windows.iter().zip((first_ms..).step_by(self.rules.window.size_ms as usize)) {
+            for record in given.iter().filter(|record| record.topic.is_none()) {
+                for _ in 0..record.repeat {
+                    self.take(record, from_ms + record.at_ms);
+                }
+            }
+            let summary = self.piece.turn_over();
+            last = Some(self.close(summary, &others(given), from_ms));
+        }
+        last
+    }
+
+    /// Reads everything in its order, each record into the window that its event is of; then judges
+    /// window by window.
+    fn by_event_time(&mut self, windows: &[&[FixtureRecord]], first_ms: i64) -> Option<Judged> {
         let size_ms = self.rules.window.size_ms;
-        let to_ms = from_ms + size_ms;
-        let mut others: BTreeMap<String, u64> = BTreeMap::new();
-        for record in given {
-            match &record.topic {
-                Some(topic) => *others.entry(topic.clone()).or_default() += record.repeat,
-                None => self.take(record, from_ms),
+        for (given, from_ms) in windows.iter().zip((first_ms..).step_by(size_ms as usize)) {
+            for record in given.iter().filter(|record| record.topic.is_none()) {
+                let record_ms = from_ms + record.at_ms;
+                let at_ms = self.at_ms(record, record_ms);
+                let window = usize::try_from((at_ms - first_ms).div_euclid(size_ms)).unwrap_or(NO_WINDOW);
+                self.piece.turn_to(window);
+                for _ in 0..record.repeat {
+                    self.take(record, record_ms);
+                }
             }
         }
-        let summary = self.piece.turn_over();
+        let mut last = None;
+        for (at, given) in windows.iter().enumerate() {
+            self.piece.turn_to(at);
+            let summary = self.piece.turn_over();
+            last = Some(self.close(summary, &others(given), first_ms + at as i64 * size_ms));
+        }
+        last
+    }
+
+    /// Judges the next window.
+    fn close(&mut self, summary: PaneSummary, others: &BTreeMap<String, u64>, from_ms: i64) -> Judged {
+        let size_ms = self.rules.window.size_ms;
+        let to_ms = from_ms + size_ms;
         let mut lead = PaneSummary::default();
         self.recent.iter().for_each(|window| lead.merge(window));
         let beside = Beside {
             past: Some(&self.past),
             lead: Some(&lead),
             last_record_ms: self.last_record_ms,
-            others: Some(&others),
+            others: Some(others),
         };
         let judged = offline::judge_beside(self.rules, &summary, (from_ms, to_ms), Some(to_ms), beside);
         if summary.last_record_ms > 0 {
@@ -207,26 +246,52 @@ impl<'a> Story<'a> {
         judged
     }
 
-    fn take(&mut self, given: &FixtureRecord, from_ms: i64) {
-        let headers: Vec<Header<'_>> = given
-            .headers
-            .iter()
-            .map(|(name, value)| Header { name, value: Some(value.as_bytes()) })
-            .collect();
-        for _ in 0..given.repeat {
-            let record = RecordView {
-                topic: &self.rules.topic,
-                partition: 0,
-                offset: self.next_offset,
-                timestamp: Timestamp::Created(from_ms + given.at_ms),
-                key: given.key.as_deref().map(str::as_bytes),
-                value: given.value.as_deref().map(str::as_bytes),
-                headers: &headers,
-            };
-            self.next_offset += 1;
-            self.piece.take_json(&record, from_ms + given.at_ms);
+    fn take(&mut self, given: &FixtureRecord, record_ms: i64) {
+        let headers = headers(given);
+        let record = record(&self.rules.topic, given, &headers, self.next_offset, record_ms);
+        self.next_offset += 1;
+        self.piece.take_json(&record, record_ms);
+    }
+
+    /// The time that a record goes by.
+    fn at_ms(&mut self, given: &FixtureRecord, record_ms: i64) -> i64 {
+        let record = record(&self.rules.topic, given, &[], self.next_offset, record_ms);
+        self.piece.time_of_json(&record, record_ms)
+    }
+}
+
+fn headers(given: &FixtureRecord) -> Vec<Header<'_>> {
+    let headers = given.headers.iter();
+    headers.map(|(name, value)| Header { name, value: Some(value.as_bytes()) }).collect()
+}
+
+fn record<'a>(
+    topic: &'a str,
+    given: &'a FixtureRecord,
+    headers: &'a [Header<'a>],
+    offset: i64,
+    record_ms: i64,
+) -> RecordView<'a> {
+    RecordView {
+        topic,
+        partition: 0,
+        offset,
+        timestamp: Timestamp::Created(record_ms),
+        key: given.key.as_deref().map(str::as_bytes),
+        value: given.value.as_deref().map(str::as_bytes),
+        headers,
+    }
+}
+
+/// Records of other topics, by topic.
+fn others(given: &[FixtureRecord]) -> BTreeMap<String, u64> {
+    let mut others: BTreeMap<String, u64> = BTreeMap::new();
+    for record in given {
+        if let Some(topic) = &record.topic {
+            *others.entry(topic.clone()).or_default() += record.repeat;
         }
     }
+    others
 }
 
 fn compare(file: &CheckFile, fixture: &Fixture, verdicts: &[(String, Verdict)]) -> TestRun {
@@ -444,5 +509,36 @@ mod tests {
         let before = format!("{{ given: [{}] }}", all(&[at("a", 45), at("a", 50)]));
         assert_eq!(with_past(check, &before, &at("a", 10))[0].1, Status::Fail, "across windows");
         assert_eq!(with_past(check, &before, &at("a", 20))[0].1, Status::Pass);
+    }
+
+    /// Verdicts of a file's only test.
+    fn of_file(text: &str) -> Vec<(Status, String)> {
+        let limits = Limits::default();
+        let file = CheckFile::parse(Path::new("a.yaml"), text, &Loader::files(&limits))
+            .unwrap_or_else(|found| panic!("{found}"));
+        let run = run(&CheckSet::of(vec![Arc::new(file)]), &limits);
+        run.tests[0].outcomes.iter().map(|outcome| (outcome.got, outcome.message.clone())).collect()
+    }
+
+    #[test]
+    fn by_event_time_a_record_is_in_the_window_that_its_event_is_of() {
+        let file = |before: &str, given: &str, rows: u32| {
+            format!(
+                "version: 1\ntopic: orders\ntime: {{ field: $.at, format: epoch_seconds }}\nwindow: {{ by: event }}\nchecks:\n  - {{ id: a, metric: rowCount, mustBe: {rows} }}\n  - {{ id: o, metric: outOfOrder, mustBe: 1 }}\ntests:\n  - {{ name: t, before: [{before}], given: [{given}], expect: {{ a: pass, o: pass }} }}\n"
+            )
+        };
+        let at = |seconds: i64, record: i64| {
+            format!("{{ value: {{ at: {} }}, at: {record}s }}", START_MS / 1_000 + seconds)
+        };
+        // One of the window before, one of the next, one that is not believed and goes by its record.
+        let given =
+            [at(5, 6), at(-1, 7), at(61, 8), at(50, 70), at(900, 30), "{ value: {}, at: 40s }".to_owned()];
+        let verdicts = of_file(&file("", &given.join(", "), 4));
+        assert_eq!(verdicts[0].0, Status::Pass, "{verdicts:?}");
+        // At 50 s it comes after the one at 61 s, in whichever window that is.
+        assert_eq!(verdicts[1].0, Status::Pass, "{verdicts:?}");
+        // What comes in the window before and happened in this one.
+        let early = format!("{{ given: [{}, {}] }}", at(-30, 5), at(3, 6));
+        assert_eq!(of_file(&file(&early, &at(5, 6), 2))[0].0, Status::Pass);
     }
 }

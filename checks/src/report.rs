@@ -224,10 +224,10 @@ pub struct PaneSummary {
     /// The first few of them.
     #[prost(message, repeated, tag = "11")]
     pub schema_examples: Vec<Example>,
-    /// Earliest record time, ms; 0 when there was no record.
+    /// Earliest time that a record went by (its own, or that of the event), ms; 0 when there was no record.
     #[prost(int64, tag = "12")]
     pub first_record_ms: i64,
-    /// Latest record time, ms; 0 when there was no record.
+    /// Latest of these times, ms; 0 when there was no record.
     #[prost(int64, tag = "13")]
     pub last_record_ms: i64,
     /// Records whose time was missing, negative or far in the future: they went by arrival time.
@@ -259,6 +259,10 @@ pub struct PaneSummary {
     /// Documents with a key that stands twice in one object (the last one counts).
     #[prost(uint64, tag = "22")]
     pub duplicate_keys: u64,
+    /// Where windows go by event time: records that go by their own all the same, by
+    /// [reason](crate::examine::fallback).
+    #[prost(message, repeated, tag = "23")]
+    pub time_fallbacks: Vec<ReasonCount>,
 }
 
 /// A count under a name from a bounded set. Lists of these are sorted by reason.

@@ -82,6 +82,8 @@ pub struct TopicTotals {
     pub duplicate_keys: u64,
     /// Header findings, by reason.
     pub header_notes: BTreeMap<String, u64>,
+    /// Where windows go by event time: records that go by their own all the same, by reason.
+    pub time_fallbacks: BTreeMap<String, u64>,
 }
 
 /// The last closed window of a topic.

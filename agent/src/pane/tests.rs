@@ -1,7 +1,13 @@
 use super::*;
 use proptest::prelude::*;
 
-const WINDOW: Window = Window { size_ms: 60_000, pane_ms: 10_000, allowed_lateness_ms: 30_000 };
+const WINDOW: Window = Window {
+    size_ms: 60_000,
+    every_ms: 10_000,
+    pane_ms: 10_000,
+    allowed_lateness_ms: 30_000,
+    by: WindowTime::Record,
+};
 const IDLE_MS: i64 = 15_000;
 const NOW: i64 = 1_700_000_000_000;
 
@@ -14,7 +20,7 @@ fn panes(partitions: i32) -> Panes<u64> {
 }
 
 fn put(panes: &mut Panes<u64>, partition: i32, offset: i64, record_ms: i64, now: i64) -> (i64, bool) {
-    let placed = panes.place(partition, offset, record_ms, now, || 0);
+    let placed = panes.place((partition, offset), record_ms, record_ms, now, || 0);
     placed.pane.data += 1;
     (placed.pane.start_ms, placed.late)
 }
@@ -220,4 +226,33 @@ proptest! {
         }
         prop_assert_eq!(run(&records), run(&other));
     }
+}
+
+#[test]
+fn an_event_is_placed_by_its_time_and_moves_the_watermark_no_further_than_its_record() {
+    let window = Window { by: WindowTime::Event, ..WINDOW };
+    let mut panes: Panes<u64> = Panes::new(window, 64, IDLE_MS);
+    panes.assign(0, NOW);
+    let put = |panes: &mut Panes<u64>, offset, event_ms, own_ms, now| {
+        let placed = panes.place((0, offset), event_ms, own_ms, now, || 0);
+        placed.pane.data += 1;
+        (placed.pane.start_ms, placed.late)
+    };
+    assert_eq!(put(&mut panes, 0, NOW - 25_000, NOW, NOW), (NOW - 30_000, false));
+    panes.advance(NOW);
+    assert_eq!(panes.watermark_ms(), NOW - 25_000, "as far as events are known");
+    assert_eq!(put(&mut panes, 1, NOW + 60_000, NOW + 1, NOW + 1), (NOW + 60_000, false));
+    panes.advance(NOW + 1);
+    assert_eq!(panes.watermark_ms(), NOW + 1, "a clock that runs ahead makes nobody late");
+    assert_eq!(put(&mut panes, 2, NOW - 29_000, NOW + 2, NOW + 2), (NOW - 30_000, false), "late but allowed");
+    // In silence the clock closes, later than by record time: events are still on their way.
+    panes.set_caught_up(0, true);
+    panes.advance(NOW + 100_000);
+    assert_eq!(panes.watermark_ms(), NOW + 100_000 - IDLE_MS - WINDOW.allowed_lateness_ms);
+    assert_eq!(put(&mut panes, 3, NOW, NOW + 100_001, NOW + 100_001), (NOW + 60_000, true), "too late");
+    let records: u64 = {
+        panes.close_all();
+        taken(&mut panes).iter().map(|(_, n)| n).sum()
+    };
+    assert_eq!(records, 4);
 }

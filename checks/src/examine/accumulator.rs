@@ -33,6 +33,31 @@ pub struct Accumulator {
     pub(super) segments: Vec<SegmentTable>,
 }
 
+/// The times of a record, ms since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// What it goes by: pane, window, patterns. 0 where there is none.
+    pub at_ms: i64,
+    /// Its own, if it has one that can be.
+    pub own_ms: Option<i64>,
+    /// Its own was missing, negative or far in the future.
+    pub is_bad: bool,
+    /// Why it goes by its own although windows go by event time ([`fallback`](super::fallback)).
+    pub fallback: Option<&'static str>,
+}
+
+impl Times {
+    /// Of a record that goes by its own time; `is_bad` says that `at_ms` is that of its arrival instead.
+    pub fn own(at_ms: i64, is_bad: bool) -> Self {
+        Self { at_ms, own_ms: (!is_bad && at_ms > 0).then_some(at_ms), is_bad, fallback: None }
+    }
+
+    /// The same, although windows go by event time.
+    pub fn falling_back(self, why: &'static str) -> Self {
+        Self { fallback: Some(why), ..self }
+    }
+}
+
 /// Tally of one rule.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -73,19 +98,22 @@ impl Accumulator {
         }
     }
 
-    /// A record of this pane was read, at `record_ms`; `bad_timestamp` says that this is not its own
-    /// time, but that of its arrival.
-    pub fn read(&mut self, record: &RecordView<'_>, record_ms: i64, bad_timestamp: bool) {
+    /// A record of this pane was read.
+    pub fn read(&mut self, record: &RecordView<'_>, times: Times) {
         let seen = &mut self.seen;
         let is_first = seen.read == 0;
-        self.at_ms = record_ms;
+        let at_ms = times.at_ms;
+        self.at_ms = at_ms;
         seen.read += 1;
-        self.own_time_ms = (!bad_timestamp && record_ms > 0).then_some(record_ms);
+        self.own_time_ms = times.own_ms;
         let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
         seen.read_bytes += bytes as u64;
-        seen.bad_timestamps += u64::from(bad_timestamp);
-        seen.first_record_ms = if is_first { record_ms } else { seen.first_record_ms.min(record_ms) };
-        seen.last_record_ms = if is_first { record_ms } else { seen.last_record_ms.max(record_ms) };
+        seen.bad_timestamps += u64::from(times.is_bad);
+        if let Some(why) = times.fallback {
+            count_reason(&mut seen.time_fallbacks, why, 1);
+        }
+        seen.first_record_ms = if is_first { at_ms } else { seen.first_record_ms.min(at_ms) };
+        seen.last_record_ms = if is_first { at_ms } else { seen.last_record_ms.max(at_ms) };
     }
 
     /// A record was read that is not examined, for a reason of [`PaneSummary::unexamined`].

@@ -163,6 +163,29 @@ impl EventTimes {
     }
 }
 
+/// The event time of a document, ms since the epoch; or why a record goes by its own.
+pub(super) fn of_document(document: Document<'_>, time: &EventTime) -> Result<i64, &'static str> {
+    let value = find(document, time).ok_or(fallback::MISSING)?;
+    let us = read(value.data(), time.format).ok_or(fallback::INVALID)?;
+    // Panes begin in 1970, as record times do.
+    if us < 0 { Err(fallback::INVALID) } else { Ok(us / 1_000) }
+}
+
+/// Why a record goes by its own time although windows go by event time: names in
+/// [`PaneSummary::time_fallbacks`](crate::report::PaneSummary::time_fallbacks).
+pub mod fallback {
+    /// There is no document: a tombstone, or a value that is not decoded.
+    pub const NO_DOCUMENT: &str = "no_document";
+    /// The field is not there, or null.
+    pub const MISSING: &str = "missing";
+    /// What is there is no time of the format, or one before 1970.
+    pub const INVALID: &str = "invalid";
+    /// It lies so far after the record's own time that it is not believed.
+    pub const FUTURE: &str = "future";
+    /// It was not looked at, for lack of memory.
+    pub const UNEXAMINED: &str = "unexamined";
+}
+
 /// The value of a plain path; `None` where it is missing or null.
 fn find<'a>(document: Document<'a>, time: &EventTime) -> Option<Value<'a>> {
     let mut value = document.root();

@@ -37,8 +37,9 @@ mod valid;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use self::accumulator::Accumulator;
+pub use self::accumulator::{Accumulator, Times};
 use self::event_time::EventTimes;
+pub use self::event_time::fallback;
 use self::fields::FieldRules;
 use self::keyed::{PatternRule, Picked};
 use self::segments::SegmentRules;
@@ -191,6 +192,22 @@ impl Examiner {
     /// An empty pane.
     pub fn accumulator(&self) -> Accumulator {
         Accumulator::new(&self.rules.rules, self.segments.tables(), &self.limits)
+    }
+
+    /// What a record of this time of its own (0: none) goes by: by the rules its own, or that of the
+    /// decoded value.
+    pub fn times(&self, own: Times, decoded: &Decoded<'_>) -> Times {
+        let Some(time) = self.rules.event_time() else { return own };
+        let event = match decoded {
+            Decoded::Document(document) => event_time::of_document(*document, time),
+            _ => Err(fallback::NO_DOCUMENT),
+        };
+        let latest_ms = own.at_ms.saturating_add(self.rules.window.ahead_ms(self.limits.open_panes));
+        match event {
+            Ok(at_ms) if own.at_ms > 0 && at_ms > latest_ms => own.falling_back(fallback::FUTURE),
+            Ok(at_ms) => Times { at_ms, ..own },
+            Err(why) => own.falling_back(why),
+        }
     }
 
     /// Examines a record that the accumulator was told of by [`Accumulator::read`].

@@ -69,7 +69,7 @@ fn examine(rules: &Arc<TopicRules>, payloads: &[&str]) -> PaneSummary {
     let mut tape = Tape::new();
     for (offset, payload) in payloads.iter().enumerate() {
         let record = record(offset as i64, payload.as_bytes());
-        pane.read(&record, 1_000 + offset as i64, false);
+        pane.read(&record, Times::own(1_000 + offset as i64, false));
         let decoded = match json::decode(payload.as_bytes(), examiner.shape_mut(), &mut tape, &limits()) {
             Ok(document) => Decoded::Document(document),
             Err(failure) => Decoded::Failed(failure),
@@ -197,7 +197,7 @@ fn documents_are_held_against_the_schema() {
                    payload: &str| {
         let record = record(offset, payload.as_bytes());
         offset += 1;
-        pane.read(&record, 5, false);
+        pane.read(&record, Times::own(5, false));
         let failed = decoded(examiner.shape_mut(), &mut tape);
         let decoded = match failed {
             Some(failure) => Decoded::Failed(failure),
@@ -239,7 +239,7 @@ fn a_pane_counts_what_it_is_told() {
     let mut examiner = Examiner::new(rules, &limits()).unwrap();
     let mut pane = examiner.accumulator();
     for (offset, ms) in [(0, 50), (1, -20), (2, 70)] {
-        pane.read(&record(offset, b"12345"), ms, ms < 0);
+        pane.read(&record(offset, b"12345"), Times::own(ms, ms < 0));
     }
     pane.unexamined("sample");
     pane.unexamined("sample");

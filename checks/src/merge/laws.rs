@@ -152,7 +152,7 @@ fn fields() -> impl Strategy<Value = Vec<FieldSummary>> {
 prop_compose! {
     fn pane()(
         n in vec(count(), 11),
-        lists in vec(reasons(), 4),
+        lists in vec(reasons(), 5),
         shown in vec(examples(), 2),
         times in vec(prop_oneof![Just(0i64), 1i64..1_000], 2),
         fields in fields(),
@@ -178,6 +178,7 @@ prop_compose! {
             catching_up: n[8], skewed: n[9],
             header_notes: lists[3].clone(),
             duplicate_keys: n[10],
+            time_fallbacks: lists[4].clone(),
         }
     }
 }
@@ -255,7 +256,9 @@ proptest! {
     #[test]
     fn lists_stay_sorted_and_bounded(parts in vec(pane(), 1..5)) {
         let all = merged(&parts);
-        for list in [&all.unexamined, &all.not_decoded, &all.decode_failures, &all.header_notes] {
+        let lists =
+            [&all.unexamined, &all.not_decoded, &all.decode_failures, &all.header_notes, &all.time_fallbacks];
+        for list in lists {
             prop_assert!(list.len() <= REASONS_MAX && list.is_sorted_by(|a, b| a.reason < b.reason));
         }
         prop_assert!(all.decode_examples.len() <= EXAMPLES_MAX && all.decode_examples.is_sorted());

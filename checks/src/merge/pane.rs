@@ -36,6 +36,7 @@ impl PaneSummary {
         add(&mut self.skewed, other.skewed);
         merge_reasons(&mut self.header_notes, &other.header_notes);
         add(&mut self.duplicate_keys, other.duplicate_keys);
+        merge_reasons(&mut self.time_fallbacks, &other.time_fallbacks);
     }
 
     /// The tally of a rule, if any record was held against it.

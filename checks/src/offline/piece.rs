@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::examine::{Accumulator, Decoded, ExamineError, Examiner, SchemaVerdict};
+use crate::examine::{Accumulator, Decoded, ExamineError, Examiner, SchemaVerdict, Times};
 use crate::judge;
 use crate::judge::past::History;
 use crate::limits::Limits;
@@ -28,6 +28,9 @@ pub struct Piece {
     tape: Tape,
     limits: Limits,
     survey: Option<Survey>,
+    /// The number of the part at hand, and the others.
+    part: usize,
+    aside: BTreeMap<usize, Accumulator>,
 }
 
 /// What became of a line.
@@ -50,7 +53,8 @@ impl Piece {
         let limits = Limits { uniqueness_values: limits.uniqueness_values.max(exact), ..limits.clone() };
         let examiner = Examiner::new(Arc::new(rules), &limits)?;
         let pane = examiner.accumulator();
-        Ok(Self { examiner, pane, tape: Tape::default(), limits, survey: None })
+        let (tape, aside) = (Tape::default(), BTreeMap::new());
+        Ok(Self { examiner, pane, tape, limits, survey: None, part: 0, aside })
     }
 
     /// Nothing yet, to learn what is usual: summed up part by part, so that what changes on the way can
@@ -84,7 +88,22 @@ impl Piece {
     pub fn take_json(&mut self, record: &RecordView<'_>, record_ms: i64) {
         // What is decoded borrows from the tape.
         let mut tape = std::mem::take(&mut self.tape);
-        let decoded = match (record.value, self.examiner.rules().decode.value) {
+        let decoded = self.decode_json(record, &mut tape);
+        self.take(record, record_ms, false, decoded, None);
+        self.tape = tape;
+    }
+
+    /// The time that such a record goes by.
+    pub fn time_of_json(&mut self, record: &RecordView<'_>, record_ms: i64) -> i64 {
+        let mut tape = std::mem::take(&mut self.tape);
+        let decoded = self.decode_json(record, &mut tape);
+        let times = self.examiner.times(Times::own(record_ms, false), &decoded);
+        self.tape = tape;
+        times.at_ms
+    }
+
+    fn decode_json<'t>(&mut self, record: &RecordView<'t>, tape: &'t mut Tape) -> Decoded<'t> {
+        match (record.value, self.examiner.rules().decode.value) {
             (None, _) => Decoded::Tombstone,
             (_, format @ (ValueFormat::Text | ValueFormat::Bytes)) => {
                 Decoded::NotDecoded { format: format.as_str() }
@@ -96,15 +115,11 @@ impl Piece {
                 };
                 Decoded::NotDecoded { format: format.as_str() }
             }
-            (Some(value), _) => {
-                match json::decode(value, self.examiner.shape_mut(), &mut tape, &self.limits) {
-                    Ok(document) => Decoded::Document(document),
-                    Err(failure) => Decoded::Failed(failure),
-                }
-            }
-        };
-        self.take(record, record_ms, false, decoded, None);
-        self.tape = tape;
+            (Some(value), _) => match json::decode(value, self.examiner.shape_mut(), tape, &self.limits) {
+                Ok(document) => Decoded::Document(document),
+                Err(failure) => Decoded::Failed(failure),
+            },
+        }
     }
 
     /// Takes a line of a file or pipe: a record without key, headers and time, in partition 0, whose
@@ -141,7 +156,8 @@ impl Piece {
         decoded: Decoded<'_>,
         schema: Option<SchemaVerdict>,
     ) {
-        self.pane.read(record, record_ms, bad_timestamp);
+        let times = self.examiner.times(Times::own(record_ms, bad_timestamp), &decoded);
+        self.pane.read(record, times);
         if let (Some(survey), Decoded::Document(document)) = (&mut self.survey, &decoded) {
             survey.see(*document);
         }
@@ -169,6 +185,16 @@ impl Piece {
     pub fn records(&self) -> u64 {
         let parts = self.survey.iter().flat_map(|survey| &survey.parts).map(|part| part.read);
         parts.sum::<u64>() + self.pane.records()
+    }
+
+    /// What is seen from here on is of the part of this number; others go on when it is their turn.
+    pub fn turn_to(&mut self, part: usize) {
+        if part == self.part {
+            return;
+        }
+        let next = self.aside.remove(&part).unwrap_or_else(|| self.examiner.accumulator());
+        let last = std::mem::replace(&mut self.pane, next);
+        self.aside.insert(std::mem::replace(&mut self.part, part), last);
     }
 
     /// What was seen so far; from here on the next part is seen.

@@ -139,6 +139,7 @@ fn summary(s: &PaneSummary) -> Checked {
     reasons("not_decoded", &s.not_decoded)?;
     reasons("decode_failures", &s.decode_failures)?;
     reasons("header_notes", &s.header_notes)?;
+    reasons("time_fallbacks", &s.time_fallbacks)?;
     examples("decode_examples", &s.decode_examples)?;
     examples("schema_examples", &s.schema_examples)?;
     ascending("fields", &s.fields, FIELDS_MAX, |a, b| a.path < b.path)?;

@@ -52,7 +52,7 @@ fn cost(kind: Kind, tag: u64) -> Cost {
         (Kind::Topic, 3) => leaf(size_of::<Position>()),
         (Kind::Pane, 6) => leaf(size_of::<OffsetRange>()),
         (Kind::Pane, 7) => Message(Kind::Summary, size_of::<PaneSummary>()),
-        (Kind::Summary, 4 | 6 | 7 | 21) | (Kind::Stats, 6) => leaf(size_of::<ReasonCount>()),
+        (Kind::Summary, 4 | 6 | 7 | 21 | 23) | (Kind::Stats, 6) => leaf(size_of::<ReasonCount>()),
         (Kind::Summary, 8 | 11) | (Kind::Rule, 5) => leaf(size_of::<Example>()),
         (Kind::Summary, 15) => Message(Kind::Field, size_of::<FieldSummary>()),
         (Kind::Summary, 17) => Message(Kind::Rule, size_of::<RuleTally>()),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{
     CheckFile, Decode, Function, Metric, Rule, Sample, SchemaSource, ValueFormat, check, fixture, head, slo,
+    window,
 };
 use crate::limits::Limits;
 use crate::redact::Redaction;
@@ -113,8 +114,9 @@ fn resolve(reader: &Reader<'_>, node: &Node, loader: &Loader<'_>) -> Option<Chec
     let decode = head::decode(&file, loader);
     let time = head::time(&file);
     let segment_by = head::segment_by(&file);
-    let window = head::window(&file);
+    let window = window::read(&file);
     let sample = head::sample(&file);
+    window::placeable(&file, window, &time, &decode, sample);
     let owner = file.opt_str("owner").unwrap_or_default();
     let paths = items(&file, "redact").iter().filter_map(|node| check::read_path(reader, node));
     let redact = Redaction::new(paths.collect());
@@ -143,7 +145,7 @@ fn resolve(reader: &Reader<'_>, node: &Node, loader: &Loader<'_>) -> Option<Chec
     unique_ids(reader, items(&file, "slos"), "service level");
     let tests = items(&file, "tests")
         .iter()
-        .filter_map(|node| fixture::read(reader, node, &checks, window.size_ms))
+        .filter_map(|node| fixture::read(reader, node, &checks, window))
         .collect();
     fixture::duplicate_names(reader, items(&file, "tests"));
 

@@ -1,6 +1,9 @@
 //! A file's own tests: records given, verdicts expected.
 
-use super::{Fixture, FixtureRecord, FixtureWindow, Metric, Origin, check, head, slo::unknown_check};
+use super::{
+    Fixture, FixtureRecord, FixtureWindow, Metric, Origin, Window, WindowTime, check, head,
+    slo::unknown_check,
+};
 use crate::verdict::Status;
 use crate::yaml::{Content, Entry, Map, Node, Reader, nearest, quoted, show_duration_ms, to_json};
 
@@ -22,14 +25,14 @@ pub(super) fn read(
     reader: &Reader<'_>,
     node: &Node,
     checks: &[check::Read],
-    window_ms: i64,
+    window_of: Window,
 ) -> Option<Fixture> {
     let errors = reader.errors();
     let map = reader.map(node, &KEYS)?;
     let name = map.required_str("name").unwrap_or_default();
-    let given = given(&map, window_ms, checks);
+    let given = given(&map, window_of, checks);
     let items = map.get("before").and_then(|node| reader.list(node)).unwrap_or_default();
-    let before: Vec<_> = items.iter().filter_map(|item| window(reader, item, window_ms, checks)).collect();
+    let before: Vec<_> = items.iter().filter_map(|item| window(reader, item, window_of, checks)).collect();
     let windows = before.iter().fold(0u64, |sum, window| sum.saturating_add(window.repeat));
     if windows > WINDOWS_MAX {
         let message = format!("{windows} windows before are given, more than {WINDOWS_MAX}");
@@ -50,16 +53,21 @@ pub(super) fn read(
     (reader.errors() == errors).then_some(fixture)
 }
 
-fn given(map: &Map<'_, '_, '_>, window_ms: i64, checks: &[check::Read]) -> Vec<FixtureRecord> {
+fn given(map: &Map<'_, '_, '_>, window_of: Window, checks: &[check::Read]) -> Vec<FixtureRecord> {
     let reader = map.reader();
     let items = map.required("given").and_then(|node| reader.list(node)).unwrap_or_default();
-    items.iter().filter_map(|item| record(reader, item, window_ms, checks)).collect()
+    items.iter().filter_map(|item| record(reader, item, window_of, checks)).collect()
 }
 
 /// A window before, or several that are alike.
-fn window(reader: &Reader<'_>, node: &Node, window_ms: i64, checks: &[check::Read]) -> Option<FixtureWindow> {
+fn window(
+    reader: &Reader<'_>,
+    node: &Node,
+    window_of: Window,
+    checks: &[check::Read],
+) -> Option<FixtureWindow> {
     let map = reader.map(node, &WINDOW_KEYS)?;
-    Some(FixtureWindow { given: given(&map, window_ms, checks), repeat: repeat(&map) })
+    Some(FixtureWindow { given: given(&map, window_of, checks), repeat: repeat(&map) })
 }
 
 fn repeat(map: &Map<'_, '_, '_>) -> u64 {
@@ -89,7 +97,12 @@ fn other_topic(map: &Map<'_, '_, '_>, checks: &[check::Read]) -> Option<String> 
     Some(name)
 }
 
-fn record(reader: &Reader<'_>, node: &Node, window_ms: i64, checks: &[check::Read]) -> Option<FixtureRecord> {
+fn record(
+    reader: &Reader<'_>,
+    node: &Node,
+    window_of: Window,
+    checks: &[check::Read],
+) -> Option<FixtureRecord> {
     let map = reader.map(node, &RECORD_KEYS)?;
     let topic = other_topic(&map, checks);
     let value = match (map.get("value"), map.get("raw")) {
@@ -116,13 +129,29 @@ fn record(reader: &Reader<'_>, node: &Node, window_ms: i64, checks: &[check::Rea
         },
     };
     let at_ms = map.opt_duration_ms("at").unwrap_or(0);
-    if at_ms >= window_ms {
-        let span = map.get("at").map_or(map.span(), |node| node.span);
-        let message = format!("the record is not in the window of {}", show_duration_ms(window_ms));
-        reader.error_help(span, message, "write an earlier `at`, or a longer `window.size`");
-    }
+    within(&map, at_ms, window_of);
     let (key, headers, repeat) = (map.opt_str("key"), headers(&map), repeat(&map));
     Some(FixtureRecord { topic, key, value, headers, at_ms, repeat })
+}
+
+/// Is the record one of its window?
+fn within(map: &Map<'_, '_, '_>, at_ms: i64, window: Window) {
+    let size = show_duration_ms(window.size_ms);
+    let (most_ms, message) = match window.by {
+        WindowTime::Record => (window.size_ms, format!("the record is not in the window of {size}")),
+        // By event time a record may come after the window that it is of.
+        WindowTime::Event => (
+            window.size_ms.saturating_add(window.allowed_lateness_ms),
+            format!(
+                "the record comes after the window of {size} and the allowed lateness of {}",
+                show_duration_ms(window.allowed_lateness_ms)
+            ),
+        ),
+    };
+    if at_ms >= most_ms {
+        let span = map.get("at").map_or(map.span(), |node| node.span);
+        map.reader().error_help(span, message, "write an earlier `at`, or a longer `window.size`");
+    }
 }
 
 /// Names to texts, or to lists of texts where a name repeats.

@@ -6,7 +6,7 @@ use crate::redact::Redaction;
 
 use super::{
     CheckFile, Decode, EventTime, FieldPath, Function, Metric, Pattern, Rule, Sample, SchemaSource, Slo,
-    TimeSource, TopicRules, TopicSelector, ValidValues, Window,
+    TimeSource, TopicRules, TopicSelector, ValidValues, Window, WindowTime,
 };
 
 /// FNV-1a, 64 bits, over length-prefixed parts (Fowler, Noll, Vo; draft-eastlake-fnv).
@@ -77,7 +77,7 @@ pub(super) fn of_topic(rules: &TopicRules) -> u64 {
 /// tally.
 pub(super) fn of_definition(rules: &TopicRules, rule: &Rule) -> u64 {
     let mut hash = Fnv::new();
-    let window = Window { size_ms: 0, pane_ms: 0, allowed_lateness_ms: 0 };
+    let window = Window { size_ms: 0, every_ms: 0, pane_ms: 0, allowed_lateness_ms: 0, ..rules.window };
     head(&mut hash, &rules.decode, window, rules.sample, &rules.time);
     metric(&mut hash, &rule.metric);
     segment_by(&mut hash, rule.segment_by.as_ref().filter(|_| rule.metric.has_segments()));
@@ -97,6 +97,13 @@ fn head(hash: &mut Fnv, decode: &Decode, window: Window, sample: Sample, time: &
     }
     for ms in [window.size_ms, window.pane_ms, window.allowed_lateness_ms] {
         hash.bytes(&ms.to_le_bytes());
+    }
+    if window.every_ms != window.pane_ms {
+        hash.text("every");
+        hash.bytes(&window.every_ms.to_le_bytes());
+    }
+    if window.by == WindowTime::Event {
+        hash.text("by event time");
     }
     hash.float(sample.examine);
     hash.option(sample.at_most_per_second, Fnv::number);

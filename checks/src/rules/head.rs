@@ -6,14 +6,13 @@ use std::sync::Arc;
 use super::file::Loader;
 use super::{
     Decode, EventTime, FieldPath, Sample, SchemaFile, SchemaKind, SchemaSource, Step, TimeFormat, TimeSource,
-    TopicSelector, ValueFormat, Window, arguments, check, unbuilt,
+    TopicSelector, ValueFormat, arguments, check, unbuilt,
 };
 use crate::schema::Schema;
 use crate::yaml::{Map, Node, Reader, quoted};
 
 pub(super) const DECODE_KEYS: [&str; 3] = ["value", "key", "schema"];
 pub(super) const SCHEMA_KEYS: [&str; 2] = ["registry", "file"];
-pub(super) const WINDOW_KEYS: [&str; 2] = ["size", "allowed_lateness"];
 pub(super) const TIME_KEYS: [&str; 2] = ["field", "format"];
 pub(super) const SAMPLE_KEYS: [&str; 3] = ["read", "examine", "at_most"];
 
@@ -29,9 +28,6 @@ pub(super) const FORMATS: [(&str, ValueFormat); 5] = [
 const TOPICS_MAX: usize = 10_000;
 /// Length of a topic's name (Kafka's own bound).
 const TOPIC_BYTES_MAX: usize = 249;
-/// Length of a pane, unless the window is shorter, ms.
-const PANE_MS: i64 = 10_000;
-const DAY_MS: i64 = 86_400_000;
 
 /// `topic:`, `topics:` or `pattern:`, exactly one.
 pub(super) fn topics(file: &Map<'_, '_, '_>) -> Option<TopicSelector> {
@@ -226,21 +222,6 @@ fn plain_path(reader: &Reader<'_>, node: &Node, why: &str) -> Option<FieldPath> 
         return None;
     }
     Some(field)
-}
-
-/// `window:`.
-pub(super) fn window(file: &Map<'_, '_, '_>) -> Window {
-    let default = Window::default();
-    let Some(map) = file.opt_map("window", &WINDOW_KEYS) else { return default };
-    let size_ms = map.opt_duration_ms_in("size", 1_000..=7 * DAY_MS).unwrap_or(default.size_ms);
-    let pane_ms = PANE_MS.min(size_ms);
-    if let Some(node) = map.get("size").filter(|_| size_ms % pane_ms != 0) {
-        let help = "write a multiple of 10s, or less than 10s";
-        map.reader().error_help(node.span, "a window is a whole number of panes (10s)", help);
-    }
-    let allowed_lateness_ms =
-        map.opt_duration_ms_in("allowed_lateness", 0..=DAY_MS).unwrap_or(default.allowed_lateness_ms);
-    Window { size_ms, pane_ms, allowed_lateness_ms }
 }
 
 /// `sample:`.

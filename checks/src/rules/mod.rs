@@ -25,6 +25,7 @@ mod path;
 mod set;
 mod slo;
 pub mod types;
+mod window;
 
 pub(crate) use bound::OPERATORS;
 pub(crate) use check::known_key as check_key;
@@ -34,6 +35,7 @@ pub use metric::*;
 pub use path::PathError;
 pub use set::{Clash, Inspection, LoadError, inspect};
 pub use types::*;
+pub use window::{Window, WindowTime};
 
 use crate::yaml::{Reader, Span};
 

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::discover::{DEPTH_MAX, FILES_MAX, find};
-use super::{CheckFile, CheckSet, Loader, Origin, TopicRules, TopicSelector, hash};
+use super::{
+    CheckFile, CheckSet, EventTime, Loader, Origin, TimeSource, TopicRules, TopicSelector, WindowTime, hash,
+};
 use crate::limits::Limits;
 use crate::odcs;
 use crate::redact::Redaction;
@@ -193,6 +195,14 @@ fn merged(topic: &str, files: &[&CheckFile]) -> TopicRules {
 }
 
 impl TopicRules {
+    /// The payload's own time, if windows go by it.
+    pub fn event_time(&self) -> Option<&EventTime> {
+        match (&self.time, self.window.by) {
+            (TimeSource::Field(time), WindowTime::Event) => Some(time),
+            _ => None,
+        }
+    }
+
     /// Hash of what a rule measures on this topic; `None` if there is no such rule.
     pub fn definition(&self, rule: &str) -> Option<u64> {
         let rule = self.rules.iter().find(|known| known.id == rule)?;

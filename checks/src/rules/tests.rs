@@ -59,7 +59,7 @@ tests:
 "#,
     );
     assert_eq!(file.owner, "team-orders");
-    assert_eq!(file.window, Window { size_ms: 300_000, pane_ms: 10_000, allowed_lateness_ms: 60_000 });
+    assert_eq!(file.window, Window { size_ms: 300_000, allowed_lateness_ms: 60_000, ..Window::default() });
     assert_eq!(file.sample, Sample { examine: 1.0, at_most_per_second: Some(2000) });
     let SchemaSource::File(schema) = &file.decode.schema else { panic!("{:?}", file.decode) };
     assert_eq!((schema.path.to_str(), schema.kind), (Some("checks/schemas/order.json"), SchemaKind::Json));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{EventTime, Metric};
+use super::{EventTime, Metric, Window};
 use crate::redact::Redaction;
 
 /// All check files of a run, resolved together.
@@ -154,25 +154,8 @@ pub enum TimeSource {
     /// The record's own timestamp.
     #[default]
     Record,
-    /// The payload carries its own too; panes go by the record's all the same.
+    /// The payload carries its own too; windows go by it if [they say so](super::WindowTime::Event).
     Field(EventTime),
-}
-
-/// `window:`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Length of the window that a verdict looks at, ms; a multiple of `pane_ms`.
-    pub size_ms: i64,
-    /// Length of a pane, ms: 10 s, or the window if that is shorter.
-    pub pane_ms: i64,
-    /// How long after its close a pane still takes late records, ms.
-    pub allowed_lateness_ms: i64,
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self { size_ms: 60_000, pane_ms: 10_000, allowed_lateness_ms: 30_000 }
-    }
 }
 
 /// `sample:`.

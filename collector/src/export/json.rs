@@ -64,6 +64,7 @@ fn topic(name: &str, agents: Option<&TopicView>, cluster: &ClusterSnapshot) -> V
             "skewed": n.skewed,
             "duplicate_keys": n.duplicate_keys,
             "header_notes": n.header_notes,
+            "time_fallbacks": n.time_fallbacks,
             "observed_delay": histogram(&t.delay),
             "watermark": t.watermark_ms.and_then(rfc3339),
             "last_record": t.last_record_ms.and_then(rfc3339),

@@ -89,6 +89,8 @@ impl Findings {
         };
         let evidence = serde_json::to_string(&draft.evidence).unwrap_or_else(|_| "{}".to_owned());
         let kept = Kept { finding, evidence };
+        // Late records may show that it went on.
+        self.resolved.retain(|over| over.finding.id != kept.finding.id);
         let new = open.is_none().then(|| kept.shown());
         self.open.insert(key, kept);
         new

@@ -28,6 +28,7 @@ mod tally;
 mod topic;
 mod traces;
 mod transactions;
+mod verdicts;
 mod windows;
 
 #[cfg(test)]
@@ -202,7 +203,7 @@ impl State {
         self.told.extend(rules_differ::look(self.config.checks.hash, &mut core.agents, &mut core.findings));
         for (topic, panes) in amended {
             self.with_desk(topic, |topic, desk| topic.amend(&panes, desk));
-            self.judge_ratios(topic, true);
+            self.judge_ratios(topic, panes.iter().map(|(start_ms, _)| *start_ms).min());
         }
         self.settle_pipelines();
         Applied::Applied
@@ -397,7 +398,7 @@ impl State {
             }
             topic.judge_freshness(progress.as_of_ms, progress.catching_up, desk);
         });
-        self.judge_ratios(name, false);
+        self.judge_ratios(name, None);
     }
 
     fn ingest_stats(&self) -> IngestStats {

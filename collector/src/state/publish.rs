@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use checks::rules::{TopicRules, TopicSelector};
+use checks::rules::TopicSelector;
 use checks::verdict::Verdict;
 
 use super::State;
@@ -75,7 +75,7 @@ impl State {
             delay: topic.shown.delay.histogram(),
             checks,
             slos,
-            window: window_view(topic, &rules),
+            window: window_view(topic),
             watermark_ms: topic.watermark_ms,
             last_record_ms: topic.last_record_ms,
             rules_differ: topic.windows.rules_differ,
@@ -129,10 +129,10 @@ fn hop_view(from: &str, to: &str, hop: &Hop) -> HopView {
     }
 }
 
-fn window_view(topic: &Topic, rules: &TopicRules) -> Option<WindowView> {
-    let to_ms = topic.windows.judged_to_ms?;
+fn window_view(topic: &Topic) -> Option<WindowView> {
+    let (from_ms, to_ms) = topic.windows.span?;
     let summary = Arc::clone(topic.windows.last.as_ref()?);
-    Some(WindowView { from_ms: to_ms - rules.window.size_ms, to_ms, summary })
+    Some(WindowView { from_ms, to_ms, summary })
 }
 
 /// A verdict on what nobody reads any more.

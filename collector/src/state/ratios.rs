@@ -1,8 +1,8 @@
 //! Checks that hold one topic's count against another's (`ratio`).
 //!
 //! A window is judged once both topics have closed it: by the lesser of their watermarks. While
-//! nobody reads the other topic the verdict is unknown. Late panes of either judge the last window
-//! again.
+//! nobody reads the other topic the verdict is unknown. Late panes of either judge the windows that hold
+//! them again.
 
 use checks::judge;
 use checks::report::PaneSummary;
@@ -12,7 +12,8 @@ use checks::verdict::Verdict;
 use super::State;
 use super::judging;
 use super::topic::Topic;
-use super::windows::WINDOWS_MAX;
+use super::verdicts::{Given, Said};
+use super::windows::{WINDOWS_MAX, amendable};
 
 /// Records of a window, if every pane of it lies within and it was read from its beginning.
 fn records(topic: &Topic, from_ms: i64, to_ms: i64) -> Option<u64> {
@@ -37,9 +38,9 @@ pub(crate) fn counterparts(rules: &TopicRules) -> Vec<String> {
 }
 
 impl State {
-    /// Judges the windows that a topic and its counterparts have closed by now; `again` judges the
-    /// last one anew.
-    pub(super) fn judge_ratios(&mut self, moved: &str, again: bool) {
+    /// Judges the windows that a topic and its counterparts have closed by now; those again that end
+    /// after `again_ms`, of which records came late.
+    pub(super) fn judge_ratios(&mut self, moved: &str, again_ms: Option<i64>) {
         let mut topics: Vec<String> = Vec::new();
         if !counterparts(&self.rules(moved)).is_empty() {
             topics.push(moved.to_owned());
@@ -49,32 +50,38 @@ impl State {
             let rules = self.rules(&name);
             for rule in &rules.rules {
                 if let Some(of) = of(rule) {
-                    self.judge_ratio(&name, &rules, rule, of, again);
+                    self.judge_ratio(&name, &rules, rule, of, again_ms);
                 }
             }
         }
     }
 
-    fn judge_ratio(&mut self, name: &str, rules: &TopicRules, rule: &Rule, of: &str, again: bool) {
-        let pane_ms = rules.window.pane_ms.max(1);
+    fn judge_ratio(&mut self, name: &str, rules: &TopicRules, rule: &Rule, of: &str, again_ms: Option<i64>) {
+        let window = rules.window;
         let other_to_ms = self.core.agents.progress(of).watermark_ms;
         let Some(topic) = self.core.topics.get(name) else { return };
         let Some(closed_to_ms) = topic.windows.judged_to_ms else { return };
-        let to_ms = other_to_ms.map_or(closed_to_ms, |ms| ms.min(closed_to_ms)).div_euclid(pane_ms) * pane_ms;
-        let judged_to_ms = topic.windows.checks.get(&rule.id).map(|state| state.verdict.to_ms);
-        let oldest = to_ms - (WINDOWS_MAX - 1) * pane_ms;
-        let first = match judged_to_ms {
-            None => to_ms,
-            Some(judged) if again && judged <= to_ms => judged.max(oldest),
-            Some(judged) => (judged + pane_ms).max(oldest),
+        let last_ms = window.last_end_ms(other_to_ms.map_or(closed_to_ms, |ms| ms.min(closed_to_ms)));
+        let state = topic.windows.checks.get(&rule.id);
+        let most = |windows: i64| last_ms - (windows - 1) * window.every_ms;
+        let keep = amendable(&window);
+        let (first_ms, said) = match (state, again_ms) {
+            (None, _) => (last_ms, None),
+            (Some(state), None) => (window.next_end_ms(state.verdict.to_ms).max(most(WINDOWS_MAX)), None),
+            (Some(state), Some(late_ms)) => {
+                let late_ms = window.next_end_ms(late_ms.min(state.verdict.to_ms));
+                (late_ms.max(most(keep as i64)), Some(Said::from([(rule.id.clone(), state.said())])))
+            }
         };
-        let mut end_ms = first;
-        while end_ms <= to_ms {
+        let mut end_ms = first_ms;
+        while end_ms <= last_ms {
             let verdict = self.ratio(name, rules, rule, of, end_ms);
+            let (began_ms, more) = (end_ms - window.every_ms, end_ms < last_ms);
             self.with_desk(name, |topic, desk| {
-                topic.record(rule, verdict, pane_ms, desk.findings, desk.told, desk.name);
+                let given = Given { verdict, began_ms, again: said.as_ref(), more };
+                topic.record(rule, given, keep, desk);
             });
-            end_ms += pane_ms;
+            end_ms += window.every_ms.max(1);
         }
     }
 

@@ -94,6 +94,7 @@ impl Tally {
             skewed: summary.skewed,
             duplicate_keys: summary.duplicate_keys,
             header_notes: reasons(&summary.header_notes),
+            time_fallbacks: reasons(&summary.time_fallbacks),
         };
         let mut rules: BTreeMap<String, RuleCount> = BTreeMap::new();
         for tally in &summary.rules {
@@ -152,6 +153,7 @@ impl Tally {
             || reasons(&summary.decode_failures)
             || reasons(&summary.not_decoded)
             || reasons(&summary.header_notes)
+            || reasons(&summary.time_fallbacks)
             || summary.rules.iter().any(|r| r.checked > MOST || r.failed > MOST || r.errors > MOST)
     }
 
@@ -177,6 +179,7 @@ impl Tally {
         combine_map(&mut a.decode_failures, &b.decode_failures, f);
         combine_map(&mut a.not_decoded, &b.not_decoded, f);
         combine_map(&mut a.header_notes, &b.header_notes, f);
+        combine_map(&mut a.time_fallbacks, &b.time_fallbacks, f);
         for (id, theirs) in &other.rules {
             let mine = self.rules.entry(id.clone()).or_default();
             mine.checked = f(mine.checked, theirs.checked);

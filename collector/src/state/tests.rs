@@ -8,6 +8,8 @@ use checks::verdict::Status;
 use super::testing::*;
 use super::{Applied, State};
 
+mod late;
+
 fn state(rules: Vec<checks::rules::Rule>) -> (State, u64) {
     let config = config(checks(rules, vec![]));
     let hash = config.checks.for_topic("orders").hash;

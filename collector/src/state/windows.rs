@@ -1,8 +1,9 @@
 //! Windows of a topic: closed by its watermark, merged from its panes, judged rule by rule.
 //!
-//! A window ends with every pane and reaches back by the window's size. It closes when the watermark
-//! has passed its end, records or no records. Late snapshots of the panes of the last closed window
-//! judge it again; the verdicts before it stand.
+//! A window ends at every step (`every`: each pane, unless the file says otherwise) and reaches back by
+//! the window's size. It closes when the watermark has passed its end, records or no records. Late
+//! snapshots of panes judge the windows that hold them again, in order, as long as records are allowed
+//! to be late; the verdicts before stand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,27 +11,32 @@ use std::sync::Arc;
 use checks::judge;
 use checks::judge::past::History;
 use checks::report::PaneSummary;
-use checks::rules::{Metric, Rule, TopicRules};
+use checks::rules::{Metric, Rule, TopicRules, Window, WindowTime};
 use checks::verdict::{Status, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::duplicates;
-use super::findings::{Draft, Findings};
+use super::findings::Findings;
 use super::judging::{self, Moment};
 use super::panes::PaneKey;
 use super::topic::Topic;
-use crate::view::{Finding, FindingSource};
+use super::verdicts::{CheckState, Given, Said};
+use crate::view::Finding;
 
 /// Windows judged after a jump of the watermark: the last of them.
 pub(crate) const WINDOWS_MAX: i64 = 64;
+/// Panes merged for one late snapshot: of long windows, fewer are judged again.
+const MERGES_MAX: i64 = 2_048;
 
 /// Where the verdicts of a topic are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Windows {
     /// Watched as a whole from here on: a window that begins earlier may lack records.
     begun_ms: Option<i64>,
-    /// End of the last closed window.
+    /// Panes that end at or before it are closed.
     pub(crate) judged_to_ms: Option<i64>,
+    /// The last window that was judged: from, to.
+    pub(crate) span: Option<(i64, i64)>,
     /// By rule.
     pub(crate) checks: BTreeMap<String, CheckState>,
     /// Windows of the past.
@@ -42,30 +48,19 @@ pub(crate) struct Windows {
     pub(crate) last: Option<Arc<PaneSummary>>,
 }
 
-/// One check's verdicts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CheckState {
-    pub(crate) verdict: Verdict,
-    /// Since when the status is what it is: the end of the first window that had it.
-    pub(crate) since_ms: i64,
-    streak: Streak,
-    /// As it was before the last window, which may be judged again.
-    before: Option<(Status, i64, Streak)>,
-}
-
-/// Failing windows in a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Streak {
-    windows: u32,
-    /// End of the first.
-    first_to_ms: i64,
-}
-
 impl Windows {
     /// Since when the topic is watched as a whole.
     pub(crate) fn begun_ms(&self) -> Option<i64> {
         self.begun_ms
     }
+}
+
+/// How many windows late records may judge again.
+pub(crate) fn amendable(window: &Window) -> usize {
+    let panes = (window.size_ms / window.pane_ms.max(1)).max(1);
+    let late = (window.allowed_lateness_ms + window.pane_ms) / window.every_ms.max(1) + 1;
+    let windows = late.clamp(1, (MERGES_MAX / panes).clamp(1, WINDOWS_MAX));
+    usize::try_from(windows).unwrap_or(1)
 }
 
 /// How far before a window the patterns of these rules look, in whole panes, ms.
@@ -94,6 +89,12 @@ impl Topic {
         let first_end = self.panes.first_start_ms().map(|start| start.saturating_add(pane_ms));
         let begun_ms = *self.windows.begun_ms.get_or_insert_with(|| {
             let begun = first_end.map_or(watermark_ms, |end| end.min(watermark_ms));
+            // An event may have been read before reading began, by as much as events may be late.
+            let disorder_ms = match desk.rules.window.by {
+                WindowTime::Record => 0,
+                WindowTime::Event => desk.rules.window.allowed_lateness_ms,
+            };
+            let begun = begun.saturating_add(disorder_ms);
             -(-begun).div_euclid(pane_ms) * pane_ms
         });
         let from_ms = self.windows.judged_to_ms.unwrap_or_else(|| {
@@ -113,37 +114,57 @@ impl Topic {
             .filter(|(_, end)| *end > from_ms)
             .collect();
         self.count_duplicates(&closing, desk.rules);
-        let first = if desk.rules.rules.is_empty() { to_ms } else { to_ms - (WINDOWS_MAX - 1) * pane_ms };
-        let mut end_ms = first.max(from_ms + pane_ms);
-        while end_ms <= to_ms {
-            self.judge_window(end_ms, desk);
-            end_ms += pane_ms;
+        let window = desk.rules.window;
+        let last_ms = window.last_end_ms(to_ms);
+        let most = if desk.rules.rules.is_empty() { 1 } else { WINDOWS_MAX };
+        let first_ms = last_ms - (most - 1) * window.every_ms;
+        self.judge_windows(first_ms.max(window.next_end_ms(from_ms)), last_ms, None, desk);
+    }
+
+    /// Judges the windows that end from `first_ms` to `last_ms`.
+    fn judge_windows(&mut self, first_ms: i64, last_ms: i64, again: Option<&Said>, desk: &mut Desk<'_>) {
+        let window = desk.rules.window;
+        let mut to_ms = first_ms;
+        while to_ms <= last_ms {
+            let began_ms = to_ms - window.every_ms;
+            let pace = Pace { began_ms, again, more: to_ms < last_ms };
+            self.judge_window(to_ms - window.size_ms, to_ms, pace, desk);
+            to_ms += window.every_ms.max(1);
         }
     }
 
     /// Takes up late snapshots of closed panes.
     pub(crate) fn amend(&mut self, amended: &[PaneKey], desk: &mut Desk<'_>) {
-        let Some(judged_to_ms) = self.windows.judged_to_ms else { return };
-        let size_ms = desk.rules.window.size_ms;
-        let closed: Vec<PaneKey> = amended.iter().copied().filter(|(_, end)| *end <= judged_to_ms).collect();
-        let (Some(first), Some(last)) = (closed.iter().min(), closed.iter().map(|(_, end)| *end).max())
+        let (Some(closed_to_ms), Some(watermark_ms)) = (self.windows.judged_to_ms, self.watermark_ms) else {
+            return;
+        };
+        let window = desk.rules.window;
+        let closed: Vec<PaneKey> = amended.iter().copied().filter(|(_, end)| *end <= closed_to_ms).collect();
+        let (Some((first_ms, _)), Some(last_ms)) =
+            (closed.iter().min().copied(), closed.iter().map(|(_, end)| *end).max())
         else {
             return;
         };
         // What they hold changes what the panes up to a window later add.
-        let touched_to_ms = last.saturating_add(size_ms).min(judged_to_ms);
-        let affected: Vec<PaneKey> = self.panes.within(first.0, touched_to_ms).map(|(key, _)| key).collect();
+        let touched_to_ms = last_ms.saturating_add(window.size_ms).min(closed_to_ms);
+        let affected: Vec<PaneKey> = self.panes.within(first_ms, touched_to_ms).map(|(key, _)| key).collect();
         self.count_duplicates(&affected, desk.rules);
-        if last > judged_to_ms.saturating_sub(size_ms + reach_ms(desk.rules)) {
-            self.judge_window(judged_to_ms, desk);
+        let last_end_ms = window.last_end_ms(closed_to_ms);
+        // Before it, panes may have let go of their profiles.
+        let intact_ms = watermark_ms - window.allowed_lateness_ms - window.pane_ms;
+        let oldest_ms = last_end_ms - (amendable(&window) as i64 - 1) * window.every_ms;
+        let from_ms = window.next_end_ms(first_ms.max(intact_ms - 1)).max(oldest_ms);
+        if last_ms > from_ms.saturating_sub(window.size_ms + reach_ms(desk.rules)) {
+            let said: Said =
+                self.windows.checks.iter().map(|(id, state)| (id.clone(), state.said())).collect();
+            self.judge_windows(from_ms, last_end_ms, Some(&said), desk);
         }
     }
 
     /// Merges the last window again, as after a restart.
     pub(crate) fn restore_window(&mut self, rules: &TopicRules) {
-        if let Some(to_ms) = self.windows.judged_to_ms {
-            self.windows.last =
-                Some(Arc::new(self.merge(to_ms - rules.window.size_ms, to_ms, rules).summary));
+        if let Some((from_ms, to_ms)) = self.windows.span {
+            self.windows.last = Some(Arc::new(self.merge(from_ms, to_ms, rules).summary));
         }
     }
 
@@ -217,13 +238,13 @@ impl Topic {
         (Some(lead), cut)
     }
 
-    fn judge_window(&mut self, to_ms: i64, desk: &mut Desk<'_>) {
+    fn judge_window(&mut self, from_ms: i64, to_ms: i64, pace: Pace<'_>, desk: &mut Desk<'_>) {
         let rules = desk.rules;
-        let from_ms = to_ms - rules.window.size_ms;
         let merged = self.merge(from_ms, to_ms, rules);
         self.windows.rules_differ = merged.rules_differ;
         let (lead, lead_cut) = self.lead(from_ms, rules);
         let mut failed = Vec::new();
+        let keep = amendable(&rules.window);
         for rule in &rules.rules {
             if matches!(rule.metric, Metric::Freshness | Metric::Ratio { .. }) {
                 continue;
@@ -256,7 +277,8 @@ impl Topic {
             if matches!(verdict.status, Status::Fail | Status::Error) {
                 failed.push(rule.id.clone());
             }
-            self.record(rule, verdict, rules.window.pane_ms, desk.findings, desk.told, desk.name);
+            let Pace { began_ms, again, more } = pace;
+            self.record(rule, Given { verdict, began_ms, again, more }, keep, desk);
         }
         let whole = self.windows.begun_ms.is_some_and(|begun| from_ms >= begun) && !merged.cut;
         let summary = Arc::new(merged.summary);
@@ -264,6 +286,7 @@ impl Topic {
             self.windows.baseline.keep(rules, from_ms, to_ms, &summary, failed);
         }
         self.windows.last = Some(summary);
+        self.windows.span = Some((from_ms, to_ms));
     }
 
     /// Judges how long ago the latest record was, as of stream time `as_of_ms`; `None` if nobody
@@ -296,39 +319,24 @@ impl Topic {
                     )
                 }
             };
-            // One look a pane counts as a window, however often agents report.
-            let pane_ms = rules.window.pane_ms.max(1);
-            let slot_ms = to_ms.div_euclid(pane_ms) * pane_ms;
+            // However often agents report, the looks of one step are one window.
+            let slot_ms = rules.window.last_end_ms(to_ms);
             let verdict = Verdict { to_ms: slot_ms, from_ms: slot_ms - rules.window.size_ms, ..verdict };
-            self.record(rule, verdict, pane_ms, desk.findings, desk.told, desk.name);
+            let began_ms = slot_ms - rules.window.every_ms;
+            self.record(rule, Given { verdict, began_ms, again: None, more: false }, 1, desk);
         }
     }
+}
 
-    /// Notes a verdict, and raises or resolves its finding.
-    pub(crate) fn record(
-        &mut self,
-        rule: &Rule,
-        verdict: Verdict,
-        pane_ms: i64,
-        findings: &mut Findings,
-        told: &mut Vec<Finding>,
-        topic: &str,
-    ) {
-        let source = FindingSource::Check(rule.id.clone());
-        let state = CheckState::next(self.windows.checks.remove(&rule.id), verdict);
-        let verdict = &state.verdict;
-        match verdict.status {
-            Status::Fail | Status::Error if state.streak.windows >= rule.for_windows.max(1) => {
-                // It began with the pane that brought the first failing window.
-                let began_ms = state.streak.first_to_ms - pane_ms;
-                told.extend(findings.raise(began_ms, draft(topic, rule, source, &state)));
-            }
-            Status::Pass => told.extend(findings.resolve(topic, &source, "", verdict.to_ms)),
-            // A window that is judged again may take back what it had found; unknown proves nothing.
-            _ => {}
-        }
-        self.windows.checks.insert(rule.id.clone(), state);
-    }
+/// How a window is judged among others.
+#[derive(Clone, Copy)]
+struct Pace<'a> {
+    /// When what it adds to the window before began.
+    began_ms: i64,
+    /// What was said of the windows that are judged again.
+    again: Option<&'a Said>,
+    /// Another one follows at once.
+    more: bool,
 }
 
 /// The panes of a window, merged.
@@ -340,67 +348,4 @@ struct Merged {
     differing: BTreeSet<String>,
     /// A pane of it is settled: its profile is gone.
     cut: bool,
-}
-
-impl CheckState {
-    /// The state after a verdict; one on the same window takes the place of the last.
-    fn next(last: Option<Self>, verdict: Verdict) -> Self {
-        let before = last.and_then(|last| {
-            if last.verdict.to_ms == verdict.to_ms {
-                last.before
-            } else {
-                Some((last.verdict.status, last.since_ms, last.streak))
-            }
-        });
-        let (status, since_ms, streak) = before.unwrap_or((verdict.status, verdict.to_ms, Streak::default()));
-        let since_ms = if status == verdict.status { since_ms } else { verdict.to_ms };
-        let streak = match verdict.status {
-            Status::Pass => Streak::default(),
-            Status::Unknown => streak,
-            Status::Fail | Status::Error if streak.windows == 0 => {
-                Streak { windows: 1, first_to_ms: verdict.to_ms }
-            }
-            Status::Fail | Status::Error => Streak { windows: streak.windows.saturating_add(1), ..streak },
-        };
-        Self { verdict, since_ms, streak, before }
-    }
-}
-
-fn draft(topic: &str, rule: &Rule, source: FindingSource, state: &CheckState) -> Draft {
-    let verdict = &state.verdict;
-    let mut evidence = BTreeMap::from([
-        ("metric".to_owned(), rule.metric.name().into()),
-        ("unit".to_owned(), rule.unit.as_str().into()),
-        ("failing_windows".to_owned(), state.streak.windows.into()),
-    ]);
-    if let Some(field) = rule.field() {
-        evidence.insert("field".to_owned(), field.text.clone().into());
-    }
-    for (name, count) in [("failed", verdict.failed), ("checked", verdict.checked)] {
-        evidence.extend(count.map(|n| (name.to_owned(), n.into())));
-    }
-    if let Some([low, high]) = verdict.interval {
-        let ends = [super::evidence::rounded(low), super::evidence::rounded(high)];
-        evidence.insert("interval".to_owned(), serde_json::json!(ends));
-    }
-    if !verdict.segments.is_empty() {
-        evidence.insert("segments".to_owned(), serde_json::json!(verdict.segments));
-    }
-    if !rule.owner.is_empty() {
-        evidence.insert("owner".to_owned(), rule.owner.clone().into());
-    }
-    Draft {
-        topic: topic.to_owned(),
-        source,
-        about: String::new(),
-        severity: rule.severity,
-        status: verdict.status,
-        message: verdict.message.clone(),
-        value: verdict.value,
-        expected: rule.must(),
-        evidence,
-        from_ms: verdict.from_ms,
-        to_ms: verdict.to_ms,
-        examples: verdict.examples.clone(),
-    }
 }

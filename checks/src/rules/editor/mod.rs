@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::bound::OPERATORS;
 use super::check::{self, MetricShape};
-use super::{Unit, along, arguments, file, fixture, function, head, slo};
+use super::{Unit, along, arguments, file, fixture, function, head, slo, window};
 
 /// Identifies the schema, wherever it is kept.
 pub const CHECKS_ID: &str = "urn:tapline:schema:checks:1";
@@ -73,7 +73,7 @@ fn definitions() -> Value {
     for (name, schema) in [
         ("decode", or_nothing(section("decode", &head::DECODE_KEYS))),
         ("schema", or_nothing(section("schema", &head::SCHEMA_KEYS))),
-        ("window", or_nothing(section("window", &head::WINDOW_KEYS))),
+        ("window", or_nothing(section("window", &window::KEYS))),
         ("sample", or_nothing(section("sample", &head::SAMPLE_KEYS))),
         ("check", check_schema()),
         ("invalidValues", arguments_schema()),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::format::FORMATS;
-use crate::rules::{TimeFormat, Unit, arguments, fixture, function, head};
+use crate::rules::{TimeFormat, Unit, arguments, fixture, function, head, window};
 
 /// Definitions that keys refer to.
 pub(super) fn forms() -> Value {
@@ -170,6 +170,15 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
             "type": "string", "examples": ["schemas/order.json"],
         }),
         ("window", "size") => of("duration", "Length of the window of a verdict, 1s to 7d; 1m if not given."),
+        ("window", "every") => of(
+            "duration",
+            "How often a window is judged: its size (windows tumble), or less, in whole panes (they slide). \
+             Every pane (10s) if not given.",
+        ),
+        ("window", "by") => json!({
+            "description": "Which time puts a record into its window: its timestamp, or the payload's own (`time`).",
+            "enum": window::BY.map(|(name, _)| name), "default": "record",
+        }),
         ("window", "allowed_lateness") => {
             of("duration", "How long late records still change a verdict, up to 1d; 30s if not given.")
         }

@@ -134,6 +134,8 @@ series! {
             "Documents with a key that stands twice in one object";
         HEADER_NOTES: Counter<TopicReason> "tapline_header_notes_total"
             "Trace headers that are missing, malformed or doubled, by reason";
+        TIME_FALLBACKS: Counter<TopicReason> "tapline_event_time_fallbacks_total"
+            "Records without a usable event time, by reason: where windows go by event time, they go by their own";
         DECODE_FAILURES: Counter<TopicReason> "tapline_decode_failures_total" "Values that could not be decoded, by reason";
         SCHEMA_CHECKED: Counter<Topic> "tapline_schema_checked_total" "Documents held against a schema";
         SCHEMA_VIOLATIONS: Counter<Topic> "tapline_schema_violations_total" "Documents that do not fit their schema";

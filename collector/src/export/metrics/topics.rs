@@ -52,11 +52,12 @@ const SKIPPED: [&str; 5] =
 
 fn reasons(out: &mut Out<'_>, cluster: &str, view: &View) -> fmt::Result {
     type Counts = fn(&TopicTotals) -> &BTreeMap<String, u64>;
-    let figures: [(&Desc<TopicReason<'static>>, Counts, &[&str]); 4] = [
+    let figures: [(&Desc<TopicReason<'static>>, Counts, &[&str]); 5] = [
         (&t::RECORDS_UNEXAMINED, |n| &n.unexamined, &[]),
         (&t::RECORDS_SKIPPED, |n| &n.skipped, &SKIPPED),
         (&t::DECODE_FAILURES, |n| &n.decode_failures, &[]),
         (&t::HEADER_NOTES, |n| &n.header_notes, &[]),
+        (&t::TIME_FALLBACKS, |n| &n.time_fallbacks, &[]),
     ];
     for (desc, counts, always) in figures {
         let each = view.topics.iter().flat_map(|(topic, v)| {
