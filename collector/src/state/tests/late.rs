@@ -187,7 +187,7 @@ fn a_season_of_tumbling_windows_is_one_of_whole_windows() {
     }
     let verdict = check(&last.unwrap()).verdict;
     assert_eq!((verdict.status, verdict.value), (Status::Pass, Some(60.0)), "{}", verdict.message);
-    assert!(verdict.message.contains("usual in 13 windows before: 60 rows"), "{}", verdict.message);
+    assert!(verdict.message.contains("usual in 13 windows before: 60,"), "{}", verdict.message);
 }
 
 #[test]
