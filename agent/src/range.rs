@@ -43,6 +43,8 @@ pub enum Edge {
     Offset(i64),
     /// The first record of this time or later, ms since the epoch.
     Time(i64),
+    /// So many offsets before the end, of all partitions together: the latest, wherever they are.
+    Last(u64),
 }
 
 /// What is to be read.
@@ -232,6 +234,7 @@ impl Reader {
             other => Err(broken(which, format!("the broker says {other:?} for partition {partition}"))),
         };
         let mut parts = BTreeMap::new();
+        let count = partitions.len() as u64;
         for partition in partitions {
             let start = number(&starts, partition, "the beginning")?;
             let end = number(&ends, partition, "the end")?;
@@ -239,6 +242,10 @@ impl Reader {
                 Edge::Beginning => Ok(start),
                 Edge::End => Ok(end),
                 Edge::Offset(offset) => Ok(offset),
+                Edge::Last(most) => {
+                    let share = (most / count).max(1);
+                    Ok(end.saturating_sub(i64::try_from(share).unwrap_or(i64::MAX)).max(start))
+                }
                 // No record so late: the end.
                 Edge::Time(_) if matches!(times.get(&partition), Some(Offset::End)) => Ok(end),
                 Edge::Time(_) => number(times, partition, "a time's offset"),
@@ -255,12 +262,17 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads all of it into `piece`; `progress` is told how many offsets are behind, now and then.
-    /// Returns how many records there were.
+    /// Reads all of it into `piece`, or the first `most` records; `progress` is told how many offsets
+    /// are behind, now and then. Returns how many records there were.
     ///
     /// # Errors
     /// The brokers stopped answering, or refused: what was read is not the range.
-    pub fn read(mut self, piece: &mut Piece, mut progress: impl FnMut(u64)) -> Result<u64, RangeError> {
+    pub fn read(
+        mut self,
+        piece: &mut Piece,
+        most: u64,
+        mut progress: impl FnMut(u64),
+    ) -> Result<u64, RangeError> {
         let how = How::new(piece.rules()).map_err(RangeError::Config)?;
         let broken = |reader: &Self, why: String| RangeError::Broker {
             what: "the records",
@@ -277,7 +289,7 @@ impl Reader {
         client.assign(&wanted).map_err(|e| broken(&self, e.to_string()))?;
         let (mut records, mut behind) = (0u64, 0u64);
         let mut heard = Instant::now();
-        while self.parts.values().any(|part| !part.is_done()) {
+        while records < most && self.parts.values().any(|part| !part.is_done()) {
             match client.poll(POLL) {
                 Some(Ok(message)) => {
                     heard = Instant::now();

@@ -3,6 +3,7 @@
 //! No async, no sockets, no clock, no globals: everything here is a function of values, and where
 //! time matters it is an argument.
 
+pub mod against;
 pub mod compare;
 pub mod examine;
 pub mod filter;

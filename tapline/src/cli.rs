@@ -46,9 +46,14 @@ pub(crate) enum Command {
                       tapline lag --brokers localhost:9092 --group 'payments-.*' --json\n\n\
                       Exit code 2 when the cluster can't be read.")]
     Lag(LagArgs),
-    /// Are check files sound? Offline
-    #[command(after_help = "Example:\n  tapline lint ./checks\n\nExit code 1 when something is wrong.")]
-    Lint(LintArgs),
+    /// Are check files sound, and do they fit data, if it is given?
+    #[command(after_help = "Examples:\n  tapline lint ./checks\n  \
+                      tapline lint checks/orders.yaml --data orders.jsonl\n  \
+                      tapline lint checks/orders.yaml --topic orders --brokers localhost:9092\n\n\
+                      With data, fields that never occur in it and checks that can make nothing of its\n\
+                      values are warnings.\n\n\
+                      Exit code 1 when there is an error in a file.")]
+    Lint(crate::commands::lint::LintArgs),
     /// Do the tests in check files hold? Offline
     #[command(
         after_help = "Examples:\n  tapline test ./checks\n  tapline test ./checks --junit report.xml\n\n\
@@ -97,7 +102,7 @@ pub(crate) enum Command {
 }
 
 /// How to reach the cluster.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConnectArgs {
     /// Kafka brokers: host:port, separated by commas
     #[arg(long, short = 'b', value_name = "HOST:PORT")]
@@ -184,16 +189,6 @@ pub(crate) struct LagArgs {
     #[arg(long, short = 'p')]
     pub(crate) partitions: bool,
     /// JSON, as documented in docs/api.md
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LintArgs {
-    /// Check files, or folders of them
-    #[arg(required = true, value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
-    /// JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -38,7 +38,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Agent(args) => commands::agent::run(&args),
         Command::Collector(args) => commands::collector::run(&args),
         Command::Lag(args) => commands::lag::run(&args),
-        Command::Lint(args) => commands::lint_files(&args),
+        Command::Lint(args) => commands::lint::run(&args),
         Command::Test(args) => commands::test_files(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Profile(args) => commands::profile::run(&args),

@@ -1,7 +1,7 @@
 //! Rules about single fields, by one scan over the tape.
 
 use super::accumulator::Tally;
-use super::keyed::key_of;
+use super::keyed::{at, key_of};
 use super::valid::{StandIns, Valid};
 use crate::limits::Limits;
 use crate::merge::add_example;
@@ -17,6 +17,8 @@ use crate::tape::{Data, Document, FieldId, PathStep, Shape, Value, redacted};
 pub(super) struct FieldRules {
     redact: Redaction,
     rules: Vec<FieldRule>,
+    /// Rules about values of several fields that make one: their index among the topic's, the fields.
+    together: Vec<(usize, Vec<FieldPath>)>,
     /// What to do at a value of a field; fields that rules name have the lowest ids.
     targets: Vec<Box<[Target]>>,
 }
@@ -57,7 +59,7 @@ struct Target {
 impl FieldRules {
     pub(super) fn new(topic: &TopicRules, shape: &mut Shape) -> Self {
         let rules = topic.rules.as_slice();
-        let mut all = Vec::new();
+        let (mut all, mut together) = (Vec::new(), Vec::new());
         for (index, rule) in rules.iter().enumerate() {
             let kind = match &rule.metric {
                 Metric::MissingValues { stand_ins, .. } => {
@@ -65,6 +67,10 @@ impl FieldRules {
                 }
                 Metric::NullValues { .. } => Kind::Null,
                 Metric::InvalidValues { valid, .. } => Kind::Invalid(Valid::new(valid)),
+                Metric::DuplicateValues { field, with } if !with.is_empty() => {
+                    together.push((index, std::iter::once(field).chain(with).cloned().collect()));
+                    continue;
+                }
                 Metric::DuplicateValues { .. } | Metric::DistinctCount { .. } => Kind::Duplicate,
                 Metric::Aggregate { .. } => Kind::Numbers,
                 Metric::SequenceGaps { by, .. } => Kind::Sequence(by.clone()),
@@ -117,6 +123,7 @@ impl FieldRules {
         }
         Self {
             redact: topic.redact.clone(),
+            together,
             rules: all.into_iter().map(|(_, rule)| rule).collect(),
             targets: targets.into_iter().map(Vec::into_boxed_slice).collect(),
         }
@@ -129,6 +136,15 @@ impl FieldRules {
         tallies: &mut [Tally],
         limits: &Limits,
     ) {
+        for (rule, fields) in &self.together {
+            // One that lacks a part of it has no such value.
+            let hashes = fields.iter().map(|path| hash::scalar(at(path, document.root())?.data()));
+            let hashes: Option<Vec<u64>> = hashes.collect();
+            let unique = tallies.get_mut(*rule).and_then(|t| t.unique.as_mut());
+            if let (Some(hashes), Some(unique)) = (hashes, unique) {
+                unique.add(hash::several(hashes.into_iter()));
+            }
+        }
         if self.rules.is_empty() {
             return;
         }

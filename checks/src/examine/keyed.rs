@@ -91,7 +91,7 @@ pub(super) fn key_of(by: &KeyBy, record: &RecordView<'_>, root: Value<'_>) -> Op
 }
 
 /// The value at a path of members.
-fn at<'v>(path: &FieldPath, root: Value<'v>) -> Option<Value<'v>> {
+pub(super) fn at<'v>(path: &FieldPath, root: Value<'v>) -> Option<Value<'v>> {
     path.steps.iter().try_fold(root, |value, step| match step {
         Step::Key(key) => value.get(key),
         Step::Elements | Step::AnyKey => None,

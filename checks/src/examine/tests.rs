@@ -163,10 +163,32 @@ fn duplicates_are_values_less_distinct_values() {
         r#"{"id":2}"#,
         r#"{"id":1}"#,
     ];
-    assert_eq!(counts(Metric::DuplicateValues { field: field(&["id"]) }, &payloads), (5, 2));
-    let rules = topic(vec![rule("r", Metric::DuplicateValues { field: field(&["id"]) })], SchemaSource::None);
+    assert_eq!(
+        counts(Metric::DuplicateValues { field: field(&["id"]), with: Vec::new() }, &payloads),
+        (5, 2)
+    );
+    let rules = topic(
+        vec![rule("r", Metric::DuplicateValues { field: field(&["id"]), with: Vec::new() })],
+        SchemaSource::None,
+    );
     let summary = examine(&rules, &payloads);
     assert_eq!(tally(&summary, "r").uniqueness.as_ref().unwrap().tally(), (5, 2));
+}
+
+#[test]
+fn several_fields_make_one_value_of_records_that_have_them_all() {
+    let payloads = [
+        r#"{"id":1,"tenant":{"name":"a"}}"#,
+        r#"{"id":1,"tenant":{"name":"b"}}"#,
+        r#"{"id":1.0,"tenant":{"name":"a"}}"#,
+        r#"{"id":"1","tenant":{"name":"a"}}"#,
+        r#"{"id":1,"tenant":{"name":null}}"#,
+        r#"{"id":1}"#,
+        r#"{"id":[1],"tenant":{"name":"a"}}"#,
+        "[1]",
+    ];
+    let with = vec![field(&["tenant", "name"])];
+    assert_eq!(counts(Metric::DuplicateValues { field: field(&["id"]), with }, &payloads), (4, 1));
 }
 
 #[test]
@@ -350,7 +372,7 @@ proptest! {
             vec![
                 rule("expr", Metric::FailedRows { expr: "value.a.all(x, x.b + 1 > value.c) || size(value) > 1".to_owned() }),
                 rule("wild", invalid(&["*", "[]"], 2.0)),
-                rule("unique", Metric::DuplicateValues { field: field(&["a"]) }),
+                rule("unique", Metric::DuplicateValues { field: field(&["a"]), with: Vec::new() }),
             ],
             json_schema(r#"{"type":"object","additionalProperties":{"type":["integer","array"],"uniqueItems":true}}"#),
         );

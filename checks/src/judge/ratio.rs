@@ -226,8 +226,10 @@ fn evidence(rule: &Rule, summary: &PaneSummary, counts: &Counts<'_>) -> String {
             format!("{} is null in {of} {} ({share})", field.text, holders(field))
         }
         Metric::InvalidValues { field, .. } => format!("{of} values of {} ({share}) are invalid", field.text),
-        Metric::DuplicateValues { field } => {
-            format!("{of} values of {} ({share}) are copies of another in the window", field.text)
+        Metric::DuplicateValues { field, with } => {
+            let mut fields = field.text.clone();
+            with.iter().for_each(|field| fields.push_str(&format!(", {}", field.text)));
+            format!("{of} values of {fields} ({share}) are copies of another in the window")
         }
         Metric::FailedRows { .. } => format!("{of} records ({share}) do not satisfy {}", metric_source(rule)),
         Metric::SchemaViolations => format!("{of} documents ({share}) do not fit the schema"),

@@ -305,7 +305,7 @@ fn a_threshold_speaks_while_the_baseline_learns() {
 }
 
 fn duplicates(unit: Unit, threshold: Threshold) -> Rule {
-    rule(Metric::DuplicateValues { field: path("id") }, unit, Some(threshold))
+    rule(Metric::DuplicateValues { field: path("id"), with: Vec::new() }, unit, Some(threshold))
 }
 
 fn with_ids(ids: impl Iterator<Item = i64>, cap: usize) -> PaneSummary {
@@ -449,7 +449,7 @@ fn hostile_counts_do_not_panic() {
         Metric::SchemaViolations,
         Metric::DecodeFailures,
         Metric::Drift { field: path("amount") },
-        Metric::DuplicateValues { field: path("amount") },
+        Metric::DuplicateValues { field: path("amount"), with: Vec::new() },
         Metric::MissingValues { field: path("amount"), stand_ins: Vec::new() },
         Metric::FailedRows { expr: "x".into() },
     ];

@@ -31,13 +31,15 @@ pub(super) struct Drafts<'a> {
     pub(super) contract: Contract<'a>,
     head: &'a [(&'static str, Node)],
     topic: &'a Node,
+    /// Names of the object's properties in the contract, with those in records.
+    pub(super) names: Vec<(String, String)>,
     ids: HashSet<String>,
     checks: Vec<Node>,
 }
 
 impl<'a> Drafts<'a> {
     pub(super) fn new(contract: Contract<'a>, head: &'a [(&'static str, Node)], topic: &'a Node) -> Self {
-        Self { contract, head, topic, ids: HashSet::new(), checks: Vec::new() }
+        Self { contract, head, topic, names: Vec::new(), ids: HashSet::new(), checks: Vec::new() }
     }
 
     pub(super) fn into_checks(self) -> Vec<Node> {

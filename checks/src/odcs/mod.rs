@@ -8,6 +8,7 @@
 //! docs/odcs.md has the table of what becomes what.
 
 mod draft;
+mod levels;
 mod quality;
 mod schema;
 
@@ -20,6 +21,7 @@ use crate::rules::{CheckFile, Loader};
 use crate::yaml::{self, Content, Diagnostic, Diagnostics, Node, Reader, Scalar, quoted};
 
 use draft::{Drafts, mapping, sequence, text};
+use levels::Levels;
 
 /// The version of the standard that is read.
 const MAJOR: &str = "v3.";
@@ -67,16 +69,14 @@ impl Contract<'_> {
                 self.warn(version, "another version of the standard", help);
             }
         }
-        if let Some(levels) = node.get("slaProperties").filter(|node| !node.is_null()) {
-            let help = "write a `freshness` check, or `slos`, in a check file of its own";
-            self.warn(levels, "`slaProperties` are not read", help);
-        }
+        let levels = Levels::of(node);
         let owner = ["team", "dataProduct", "name"].iter().find_map(|key| scalar(node, key)).cloned();
         let decode = self.decode(node);
         let mut files = Vec::new();
         for object in list(node, "schema") {
-            files.extend(self.object(object, owner.as_ref(), decode));
+            files.extend(self.object(object, owner.as_ref(), decode, &levels));
         }
+        levels.name_the_rest(self);
         if list(node, "schema").is_empty() {
             self.warn(
                 node,
@@ -106,7 +106,13 @@ impl Contract<'_> {
     }
 
     /// The check file of one object.
-    fn object(&self, object: &Node, owner: Option<&Scalar>, decode: Option<&str>) -> Option<CheckFile> {
+    fn object<'n>(
+        &self,
+        object: &'n Node,
+        owner: Option<&Scalar>,
+        decode: Option<&str>,
+        levels: &Levels<'n>,
+    ) -> Option<CheckFile> {
         if let Some(kind) = object.get("physicalType").and_then(Node::as_scalar)
             && kind.text != "topic"
         {
@@ -125,6 +131,10 @@ impl Contract<'_> {
         if let Some(format) = decode {
             head.push(("decode", mapping(vec![("value", text(format, name.span))], name.span)));
         }
+        let levels = levels.of_object(object, decode == Some("avro"));
+        if let Some(time) = &levels.time {
+            head.push(("time", time.clone()));
+        }
         let without = self.parse(&head, Vec::new(), name);
         if let Err(error) = without {
             self.warn_of(&error, name);
@@ -132,6 +142,9 @@ impl Contract<'_> {
         }
         let mut drafts = Drafts::new(*self, &head, name);
         schema::object(object, &mut drafts);
+        for (name, at, check) in levels.checks {
+            drafts.add(name, at, vec![check]);
+        }
         let checks = drafts.into_checks();
         self.parse(&head, checks, name).ok().map(|file| CheckFile { is_contract: true, ..file })
     }
@@ -157,13 +170,14 @@ impl Contract<'_> {
         }
     }
 
+    #[track_caller]
     fn warn(&self, at: &Node, message: impl Into<String>, help: impl Into<String>) {
         self.reader.warning(at.span, message, help);
     }
 
     /// An error of the check file's parser, as a warning about the contract.
     fn warn_of(&self, error: &Diagnostic, at: &Node) {
-        let help = error.help.clone().unwrap_or_else(|| "it is left out".to_owned());
+        let help = error.help.clone().unwrap_or_else(|| "it is left out".into());
         if error.line == 0 {
             self.warn(at, format!("left out: {}", error.message), help);
             return;

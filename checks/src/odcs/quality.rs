@@ -2,7 +2,7 @@
 //! named.
 
 use super::draft::{Drafts, mapping, slug, text};
-use super::schema::Place;
+use super::schema::{Place, together};
 use super::{list, scalar};
 use crate::rules::OPERATORS;
 use crate::yaml::{self, Node, Style, quoted};
@@ -78,35 +78,40 @@ fn library(rule: &Node, place: Option<&Place>, drafts: &mut Drafts<'_>) {
         common.push(("severity", text(severity(rule), rule.span)));
         let mut native = common;
         native.push(("metric", text(metric, named.span)));
-        native.extend(field.clone().map(|field| ("field", field)));
+        native.extend(field.clone());
         native.extend(arguments(rule, metric).map(|arguments| ("arguments", arguments)));
         drafts.add(&name, named, vec![native]);
     }
 }
 
-/// The field that a rule is about: its property, or the only one that its arguments name. `None` when
-/// it cannot be told, which has been said.
-fn field(rule: &Node, metric: &str, place: Option<&Place>, drafts: &Drafts<'_>) -> Option<Option<Node>> {
+/// What a rule is about: its property, or those that its arguments name. Several are one value to
+/// `duplicateValues`, and no other metric has them.
+fn field(
+    rule: &Node,
+    metric: &str,
+    place: Option<&Place>,
+    drafts: &Drafts<'_>,
+) -> Option<Vec<(&'static str, Node)>> {
     if metric == "rowCount" {
-        return Some(None);
+        return Some(Vec::new());
     }
     if let Some(place) = place {
-        return Some(Some(text(&place.path(), rule.span)));
+        return Some(vec![("field", text(&place.path(), rule.span))]);
     }
     let properties = rule.get("arguments").map(|arguments| list(arguments, "properties")).unwrap_or_default();
-    match properties {
-        [only] => {
-            let name = only.as_scalar()?.text.clone();
-            let path = crate::rules::FieldPath::of(vec![crate::rules::Step::Key(name)]);
-            Some(Some(text(&path.text, only.span)))
-        }
-        [] => Some(None),
-        [first, ..] => {
-            let help = "check it in a check file of its own, where a field holds the whole key";
-            drafts.contract.warn(first, "copies of several properties together are not counted", help);
-            None
-        }
+    let named = properties.iter().filter_map(|name| name.as_scalar().map(|name| name.text.as_str()));
+    let names: Vec<&str> = named
+        .map(|name| match drafts.names.iter().find(|(in_contract, _)| in_contract == name) {
+            Some((_, written)) => written.as_str(),
+            None => name,
+        })
+        .collect();
+    if let ([first, _, ..], true) = (properties, metric != "duplicateValues") {
+        let what = format!("{} of several properties together is not counted", quoted(metric));
+        drafts.contract.warn(first, what, "write a rule for each of them");
+        return None;
     }
+    Some(together(&names, properties.first().unwrap_or(rule).span))
 }
 
 /// The arguments that the language knows. Some contracts write them beside an empty `arguments`.

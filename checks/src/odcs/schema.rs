@@ -3,7 +3,7 @@
 use super::draft::{Drafts, mapping, text};
 use super::{is_true, list, quality, scalar};
 use crate::rules::{FieldPath, Step};
-use crate::yaml::{Node, quoted};
+use crate::yaml::{Node, Span, quoted};
 
 /// Objects nest no deeper.
 const DEPTH_MAX: usize = 32;
@@ -44,24 +44,56 @@ pub(super) fn object(object: &Node, drafts: &mut Drafts<'_>) {
     let root = Place { steps: Vec::new(), parents_required: true };
     let keys: Vec<&Node> =
         list(object, "properties").iter().filter(|property| is_true(property, "primaryKey")).collect();
-    if let [first, _, ..] = keys.as_slice() {
-        let help = "check it in a check file of its own, where a field holds the whole key";
-        drafts.contract.warn(first, "a primary key of several properties is not checked to be unique", help);
-    }
+    drafts.names = names(object);
     for property in list(object, "properties") {
         self::property(property, &root, true, keys.len() == 1, drafts);
+    }
+    if keys.len() > 1 {
+        let position =
+            |key: &&Node| scalar(key, "primaryKeyPosition").and_then(|at| at.text.parse::<u32>().ok());
+        let mut keys = keys;
+        keys.sort_by_key(|key| position(key).unwrap_or(u32::MAX));
+        let names: Vec<&str> = keys.iter().filter_map(|key| written_name(key)).collect();
+        let at = keys[0].get("primaryKey").unwrap_or(keys[0]);
+        let mut check = vec![("metric", text("duplicateValues", at.span)), ("mustBe", text("0", at.span))];
+        check.extend(together(&names, at.span));
+        drafts.add(&format!("{}-unique", names.join("-")), at, vec![check]);
     }
     for rule in list(object, "quality") {
         quality::rule(rule, None, drafts);
     }
 }
 
+/// The name that a property has in records.
+fn written_name(property: &Node) -> Option<&str> {
+    ["physicalName", "name"].iter().find_map(|key| scalar(property, key)).map(|name| name.text.as_str())
+}
+
+/// The names of an object's properties in the contract, with those that they have in records.
+fn names(object: &Node) -> Vec<(String, String)> {
+    let name =
+        |property: &Node| Some((scalar(property, "name")?.text.clone(), written_name(property)?.to_owned()));
+    list(object, "properties").iter().filter_map(name).collect()
+}
+
+/// `field` and `arguments` of `duplicateValues` over several properties.
+pub(super) fn together(names: &[&str], span: Span) -> Vec<(&'static str, Node)> {
+    let path = |name: &&str| text(&FieldPath::of(vec![Step::Key((*name).to_owned())]).text, span);
+    let [first, others @ ..] = names else { return Vec::new() };
+    let mut parts = vec![("field", path(first))];
+    if !others.is_empty() {
+        let with = super::sequence(others.iter().map(&path).collect(), span);
+        parts.push(("arguments", mapping(vec![("with", with)], span)));
+    }
+    parts
+}
+
 fn property(node: &Node, parent: &Place, parent_required: bool, single_key: bool, drafts: &mut Drafts<'_>) {
-    let Some(name) = ["physicalName", "name"].iter().find_map(|key| scalar(node, key)) else {
+    let Some(name) = written_name(node) else {
         drafts.contract.warn(node, "a property without a name", "write `name: id`");
         return;
     };
-    let place = parent.within(Step::Key(name.text.clone()), parent_required);
+    let place = parent.within(Step::Key(name.to_owned()), parent_required);
     let is_key = is_true(node, "primaryKey");
     let required = is_true(node, "required") || is_key;
     if required {
@@ -265,7 +297,11 @@ fn types(node: &Node, place: &Place, drafts: &mut Drafts<'_>) {
 
 /// The format of texts that are a date or timestamp, or why it cannot be told. The standard takes
 /// ISO 8601 where nothing is written, else a pattern of the JDK's `DateTimeFormatter`.
-fn moment(logical: &str, written: Option<&str>, is_avro: bool) -> Result<&'static str, &'static str> {
+pub(super) fn moment(
+    logical: &str,
+    written: Option<&str>,
+    is_avro: bool,
+) -> Result<&'static str, &'static str> {
     const TIMES: [&str; 5] = [
         "yyyy-MM-dd'T'HH:mm:ssXXX",
         "yyyy-MM-dd'T'HH:mm:ss.SSSXXX",

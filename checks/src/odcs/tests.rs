@@ -69,7 +69,7 @@ schema:
       - { metric: rowCount, mustBeBetween: [1, 1000], name: Some orders }
       - metric: duplicateValues
         mustBe: 0
-        arguments: { properties: [tenant, order_id] }
+        arguments: { properties: [status, order_id] }
       - { type: custom, engine: soda, implementation: "type: row_count" }
       - type: custom
         engine: tapline
@@ -84,6 +84,7 @@ schema:
     properties: [{ name: id, logicalType: integer }]
 slaProperties:
   - { property: latency, value: 4, unit: d }
+  - { property: retention, value: 3, unit: y, element: orders }
 "#;
 
 fn read(text: &str) -> (Vec<CheckFile>, Diagnostics) {
@@ -171,10 +172,10 @@ fn what_cannot_be_a_check_is_named_where_it_stands() {
         ("a rule in SQL is not checked", "type: sql"),
         ("`exclusiveMaximum` is not checked", "exclusiveMaximum"),
         ("`multipleOf` is not checked", "multipleOf"),
-        ("copies of several properties", "properties: [tenant"),
         ("a rule for `soda` is not checked", "engine: soda"),
         ("an object of type `table` is no topic", "physicalType: table"),
-        ("`slaProperties` are not read", "latency"),
+        ("the service level `latency` is not checked", "property: latency"),
+        ("the service level `retention` is not checked", "property: retention"),
     ] {
         let number = CONTRACT.lines().position(|l| l.contains(line)).unwrap() + 1;
         let said =
@@ -308,4 +309,110 @@ fn hostile_contracts_end_in_words() {
     );
     let (files, found) = read(&text);
     assert_eq!(files[0].rules.len(), 2, "{found}");
+}
+
+#[test]
+fn several_properties_are_one_key() {
+    let contract = r#"apiVersion: v3.1.0
+kind: DataContract
+schema:
+  - name: t
+    physicalType: topic
+    properties:
+      - { name: id, logicalType: string, primaryKey: true, primaryKeyPosition: 2 }
+      - { name: tenant, physicalName: tenant_id, logicalType: string, primaryKey: true, primaryKeyPosition: 1 }
+    quality:
+      - { metric: duplicateValues, mustBeLessThan: 2, arguments: { properties: [tenant, id] } }
+      - { metric: duplicateValues, mustBe: 0, name: tenants, arguments: { properties: [tenant] } }
+      - { metric: nullValues, mustBe: 0, arguments: { properties: [tenant, id] } }
+"#;
+    let (files, found) = read(contract);
+    assert_eq!((found.errors(), found.warnings()), (0, 1), "{found}");
+    assert!(
+        found.to_string().contains("`nullValues` of several properties together is not counted"),
+        "{found}"
+    );
+    for (id, first, others) in [
+        ("tenant_id-id-unique", "$.tenant_id", vec!["$.id"]),
+        ("duplicatevalues", "$.tenant_id", vec!["$.id"]),
+        ("tenants", "$.tenant_id", vec![]),
+    ] {
+        let rules = &files[0].rules;
+        let rule =
+            rules.iter().find(|rule| rule.id.replace('-', "") == id.replace('-', "")).unwrap_or_else(|| {
+                panic!("no {id} among {:?}", rules.iter().map(|r| r.id.as_str()).collect::<Vec<_>>())
+            });
+        let crate::rules::Metric::DuplicateValues { field, with } = &rule.metric else { panic!("{rule:?}") };
+        assert_eq!(field.text, first, "{id}");
+        assert_eq!(with.iter().map(|f| f.text.as_str()).collect::<Vec<_>>(), others, "{id}");
+    }
+    let status = |records: &[&str]| {
+        let all = judged(contract, records);
+        all.iter().find(|(id, _)| id == "tenant_id-id-unique").unwrap().1
+    };
+    let (a, b) = (r#"{"id":"1","tenant_id":"a"}"#, r#"{"id":"1","tenant_id":"b"}"#);
+    assert_eq!(status(&[a, b]), Status::Pass);
+    assert_eq!(status(&[a, b, a]), Status::Fail);
+}
+
+#[test]
+fn service_levels_of_time_become_checks() {
+    let contract = |levels: &str, format: &str| {
+        format!(
+            "apiVersion: v3.1.0\nkind: DataContract\nservers: [{{ server: p, type: kafka, format: {format} }}]\n\
+             schema:\n  - name: orders\n    physicalName: shop.orders\n    physicalType: topic\n    properties:\n      \
+             - {{ name: created, physicalName: created_at, logicalType: timestamp }}\n      - {{ name: n, logicalType: integer }}\n\
+             slaProperties:\n{levels}"
+        )
+    };
+    let of = |levels: &str, format: &str| {
+        let (files, found) = read(&contract(levels, format));
+        assert_eq!(found.errors(), 0, "{found}");
+        let rules = files[0].rules.iter().filter(|r| matches!(r.metric.name(), "delay" | "freshness"));
+        let field = |r: &Rule| r.field().map(|f| f.text.clone()).unwrap_or_default();
+        let rules: Vec<_> =
+            rules.map(|r| format!("{} {} {} {}", r.id, r.metric.name(), field(r), r.must())).collect();
+        (rules.join("; "), found.iter().filter(|d| d.message.contains("service level")).count())
+    };
+    for (levels, format, checks, named) in [
+        (
+            "  - { property: frequency, value: 1, unit: d }\n",
+            "json",
+            "freshness freshness  mustBeLessOrEqualTo 86400",
+            0,
+        ),
+        (
+            "  - { property: frequency, value: 2, unit: h, element: orders }\n",
+            "json",
+            "freshness freshness  mustBeLessOrEqualTo 7200",
+            0,
+        ),
+        ("  - { property: frequency, value: 2, unit: h, element: payments }\n", "json", "", 1),
+        (
+            "  - { property: latency, value: 4, unit: d, element: orders.created }\n",
+            "json",
+            "latency delay $.created_at mustBeLessOrEqualTo 345600",
+            0,
+        ),
+        (
+            "  - { property: latency, value: 30, unit: min, element: shop.orders.created_at }\n",
+            "json",
+            "latency delay $.created_at mustBeLessOrEqualTo 1800",
+            0,
+        ),
+        // In Avro a timestamp is a number, of a unit that the contract does not say.
+        ("  - { property: latency, value: 4, unit: d, element: orders.created }\n", "avro", "", 1),
+        ("  - { property: latency, value: 4, unit: d, element: orders.n }\n", "json", "", 1),
+        ("  - { property: latency, value: soon, unit: d, element: orders.created }\n", "json", "", 1),
+        ("  - { property: latency, value: 4, unit: m, element: orders.created }\n", "json", "", 1),
+        (
+            "  - { property: retention, value: 3, unit: y }\n  - { property: endOfLife, value: \"2030-01-01T00:00:00Z\" }\n  - { value: 3 }\n",
+            "json",
+            "",
+            3,
+        ),
+        ("  - { property: timeToRepair, value: 3, unit: h }\n", "json", "", 1),
+    ] {
+        assert_eq!(of(levels, format), (checks.to_owned(), named), "{levels} of {format}");
+    }
 }

@@ -8,10 +8,12 @@
 //! a range of a topic, whose records the agent decodes. It is the path of a live topic, but for panes:
 //! the piece is one pane and one window, however long it is. Nothing here knows a clock or a file.
 
+mod envelope;
 pub mod json;
 mod lines;
 mod piece;
 
+pub use envelope::EnvelopeError;
 pub use lines::{Line, Lines};
 pub use piece::{Beside, Fed, Judged, Piece, judge, judge_beside, overall};
 

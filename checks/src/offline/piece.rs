@@ -7,13 +7,14 @@ use crate::examine::{Accumulator, Decoded, ExamineError, Examiner, SchemaVerdict
 use crate::judge;
 use crate::judge::past::History;
 use crate::limits::Limits;
-use crate::record::RecordView;
+use crate::record::{Header, RecordView};
 use crate::report::PaneSummary;
 use crate::rules::{Metric, Rule, Sample, TopicRules, ValueFormat};
 use crate::tape::{DecodeFailure, Shape, Tape, json, reason};
 use crate::verdict::{Status, Verdict};
 
 use super::Line;
+use super::envelope::{Bytes, Envelope, EnvelopeError};
 use crate::suggest::Survey;
 
 /// Hashes that all rules of a piece together may keep to count copies exactly. A live pane is short;
@@ -86,10 +87,14 @@ impl Piece {
 
     /// Takes a record whose value, as far as it is decoded, is JSON.
     pub fn take_json(&mut self, record: &RecordView<'_>, record_ms: i64) {
+        self.take_json_of(record, record_ms, false);
+    }
+
+    fn take_json_of(&mut self, record: &RecordView<'_>, record_ms: i64, bad_timestamp: bool) {
         // What is decoded borrows from the tape.
         let mut tape = std::mem::take(&mut self.tape);
         let decoded = self.decode_json(record, &mut tape);
-        self.take(record, record_ms, false, decoded, None);
+        self.take(record, record_ms, bad_timestamp, decoded, None);
         self.tape = tape;
     }
 
@@ -137,14 +142,68 @@ impl Piece {
         };
         let failed = self.pane.decode_failed();
         if line.is_cut() {
-            let most = self.limits.message_bytes;
-            let detail = format!("{} bytes; at most {most} are decoded (limits.message_bytes)", line.length);
-            let failure = DecodeFailure::new(reason::TOO_LARGE, detail);
-            self.take(&record, 0, false, Decoded::Failed(failure), None);
+            self.take_cut(&record, line);
         } else {
             self.take_json(&record, 0);
         }
         if !line.ended && self.pane.decode_failed() > failed { Fed::Half } else { Fed::Examined }
+    }
+
+    /// Takes a line that is a whole record with key, headers and time (`docs/checks.md` has the shape);
+    /// where it names no offset, that is the number of its line less one.
+    ///
+    /// # Errors
+    /// It is no such record. One that ends in the middle, as the last line may, is none.
+    pub fn take_envelope(&mut self, line: Line<'_>) -> Result<Fed, EnvelopeError> {
+        let rules = Arc::clone(self.examiner.rules());
+        let offset = i64::try_from(line.number).unwrap_or(i64::MAX) - 1;
+        let mut record = RecordView {
+            topic: &rules.topic,
+            partition: 0,
+            offset,
+            timestamp: crate::record::Timestamp::Missing,
+            key: None,
+            value: None,
+            headers: &[],
+        };
+        if line.is_cut() {
+            self.take_cut(&record, line);
+            return Ok(if line.ended { Fed::Examined } else { Fed::Half });
+        }
+        let envelope = match Envelope::parse(line.bytes) {
+            Ok(envelope) => envelope,
+            Err(EnvelopeError::Truncated) if !line.ended => {
+                let failure = DecodeFailure::new(reason::TRUNCATED, "the record ends in the middle");
+                self.take(&record, 0, false, Decoded::Failed(failure), None);
+                return Ok(Fed::Half);
+            }
+            Err(error) => return Err(error),
+        };
+        let headers: Vec<Header<'_>> = envelope
+            .headers
+            .iter()
+            .map(|(name, value)| Header { name, value: value.as_ref().map(String::as_bytes) })
+            .collect();
+        record.partition = envelope.partition;
+        record.offset = envelope.offset.unwrap_or(offset);
+        record.timestamp = envelope.timestamp;
+        record.key = envelope.key.as_ref().map(Bytes::as_slice);
+        record.value = envelope.value.as_ref().map(Bytes::as_slice);
+        record.headers = &headers;
+        let (record_ms, is_bad) = match record.timestamp.ms() {
+            Some(ms) if ms > 0 => (ms, false),
+            timestamp => (0, timestamp.is_some()),
+        };
+        self.take_json_of(&record, record_ms, is_bad);
+        Ok(Fed::Examined)
+    }
+
+    /// A line that is longer than what is decoded.
+    fn take_cut(&mut self, record: &RecordView<'_>, line: Line<'_>) {
+        let most = self.limits.message_bytes;
+        let detail = format!("{} bytes; at most {most} are decoded (limits.message_bytes)", line.length);
+        let failure = DecodeFailure::new(reason::TOO_LARGE, detail);
+        self.take(record, 0, false, Decoded::Failed(failure), None);
     }
 
     /// Takes a record that was decoded elsewhere, over [`Self::shape_mut`]. `record_ms` 0 is no time.
@@ -260,7 +319,9 @@ pub fn judge_beside(
         if matches!(rule.metric, Metric::Freshness) && summary.read > 0 {
             let why = match (last_record_ms, now_ms) {
                 (None, _) => Some("the data has no record times to be fresh by"),
-                (_, None) => Some("the piece ends at an offset: there is no moment to be fresh at"),
+                (_, None) => {
+                    Some("nothing says at what time the piece ends: there is no moment to be fresh at")
+                }
                 _ => None,
             };
             if let Some(why) = why {

@@ -20,6 +20,7 @@ enum Tag {
     Float = 3,
     Boolean = 4,
     Text = 5,
+    Several = 6,
 }
 
 /// Hash of a scalar; `None` for null, objects and arrays. Numbers go by value: 1 and 1.0 are the
@@ -97,6 +98,20 @@ fn word(value: u64, tag: Tag) -> u64 {
     finish(fold(value ^ A, SEED ^ B ^ tag as u64), value, 8)
 }
 
+/// Most values that make one.
+pub const SEVERAL_MAX: usize = 8;
+
+/// Hash of several values together, in their order, from the hash of each (the first eight of them).
+pub fn several(hashes: impl Iterator<Item = u64>) -> u64 {
+    let mut all = [0; SEVERAL_MAX * 8];
+    let mut length = 0;
+    for hash in hashes.take(SEVERAL_MAX) {
+        all[length..length + 8].copy_from_slice(&hash.to_le_bytes());
+        length += 8;
+    }
+    bytes(&all[..length], Tag::Several)
+}
+
 fn finish(state: u64, last: u64, len: u64) -> u64 {
     fold(fold(state ^ C, last ^ A) ^ len, B)
 }
@@ -148,6 +163,19 @@ mod tests {
         ];
         assert_eq!(got, PINNED, "{got:#x?}");
     }
+
+    #[test]
+    fn several_values_are_one_in_their_order() {
+        let of = |values: &[i64]| several(values.iter().map(|n| integer(*n)));
+        assert_eq!(of(&[1, 2]), of(&[1, 2]));
+        assert_ne!(of(&[1, 2]), of(&[2, 1]));
+        assert_ne!(of(&[1]), of(&[1, 1]));
+        assert_ne!(of(&[1]), integer(1));
+        // As the others, for ever.
+        assert_eq!(of(&[1, 2]), PINNED_SEVERAL, "{:#x}", of(&[1, 2]));
+    }
+
+    const PINNED_SEVERAL: u64 = 0xcf74_5cab_98e1_0af3;
 
     #[test]
     fn numbers_go_by_value() {

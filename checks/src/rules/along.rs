@@ -1,6 +1,7 @@
 //! Metrics that look along a stream: at keys, at the past, at another topic. Their arguments, read.
 
-use super::{FieldPath, KeyBy, Pattern, Step, check, expr};
+use super::expr::{self, Role};
+use super::{FieldPath, KeyBy, Pattern, Step, check};
 use crate::yaml::{Map, Node, Reader, nearest, quoted};
 
 pub(super) const SEQUENCE_KEYS: [&str; 1] = ["by"];
@@ -28,7 +29,7 @@ pub(super) fn ratio(reader: &Reader<'_>, node: &Node) -> Option<String> {
 /// Arguments of `notFollowedBy`.
 pub(super) fn followed(reader: &Reader<'_>, node: &Node) -> Option<(Pattern, String)> {
     let map = reader.map(node, &FOLLOWED_KEYS)?;
-    let then = map.required("then").and_then(|node| expr::read(reader, node));
+    let then = map.required("then").and_then(|node| expr::read(reader, node, Role::Picks));
     let pattern = pattern(&map);
     Some((pattern?, then?))
 }
@@ -43,7 +44,7 @@ pub(super) fn many(reader: &Reader<'_>, node: &Node) -> Option<(Pattern, u64)> {
 }
 
 fn pattern(map: &Map<'_, '_, '_>) -> Option<Pattern> {
-    let when = map.required("when").and_then(|node| expr::read(map.reader(), node));
+    let when = map.required("when").and_then(|node| expr::read(map.reader(), node, Role::Picks));
     map.required("within");
     let within_ms = map.opt_duration_ms_in("within", WITHIN_MS);
     let by = by(map, false);

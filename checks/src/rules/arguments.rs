@@ -1,8 +1,10 @@
 //! Arguments of `invalidValues`: what is allowed, and whether anything can be.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
-use super::{ValidValues, ValueType};
+use super::{FieldPath, ValidValues, ValueType, along, check};
 use crate::format::FORMATS;
 use crate::yaml::{Map, Node, Reader, quoted, to_json};
 
@@ -11,6 +13,9 @@ pub(super) const KEYS: [&str; 8] =
 
 /// Of `missingValues`.
 pub(super) const STAND_IN_KEYS: [&str; 1] = ["missingValues"];
+
+/// Of `duplicateValues`.
+pub(super) const WITH_KEYS: [&str; 1] = ["with"];
 
 /// Values a list may allow.
 const VALUES_MAX: usize = 10_000;
@@ -70,6 +75,29 @@ pub(super) fn read_stand_ins(reader: &Reader<'_>, node: &Node) -> Option<Vec<Val
     items.iter().map(stand_in).collect()
 }
 
+/// Arguments of `duplicateValues`: the fields that make one value with `field`.
+pub(super) fn read_with(reader: &Reader<'_>, node: &Node, field: &FieldPath) -> Option<Vec<FieldPath>> {
+    const MOST: usize = crate::profile::hash::SEVERAL_MAX - 1;
+    let map = reader.map(node, &WITH_KEYS)?;
+    let list = map.required("with")?;
+    let items = reader.list(list)?;
+    if items.is_empty() || items.len() > MOST {
+        let message = format!("a list of 1 to {MOST} fields, not of {}", items.len());
+        reader.error_help(list.span, message, "list the fields that make one value with `field`");
+        return None;
+    }
+    let mut with = Vec::new();
+    for item in items {
+        let path = along::single(reader, item, check::read_path(reader, item)?)?;
+        if path == *field || with.contains(&path) {
+            reader.error_help(item.span, format!("{} is named already", quoted(&path.text)), "leave it out");
+            return None;
+        }
+        with.push(path);
+    }
+    Some(with)
+}
+
 fn values(reader: &Reader<'_>, node: &Node) -> Option<Vec<Value>> {
     let items = reader.list(node)?;
     if items.is_empty() {
@@ -80,7 +108,18 @@ fn values(reader: &Reader<'_>, node: &Node) -> Option<Vec<Value>> {
         reader.error(node.span, format!("`validValues` has more than {VALUES_MAX} values"));
         return None;
     }
-    items.iter().map(|item| value(reader, item)).collect()
+    let values: Option<Vec<Value>> = items.iter().map(|item| value(reader, item)).collect();
+    let mut known = HashSet::new();
+    for (item, value) in items.iter().zip(values.iter().flatten()) {
+        if !known.insert(value.to_string()) {
+            reader.warning(
+                item.span,
+                format!("the valid value {} is listed twice", quoted(&value.to_string())),
+                "leave it out",
+            );
+        }
+    }
+    values
 }
 
 fn value(reader: &Reader<'_>, item: &Node) -> Option<Value> {

@@ -97,6 +97,7 @@ impl Kind {
         Some(match self {
             Self::Invalid => "invalidValues",
             Self::Missing => "missingValues",
+            Self::Duplicate => "duplicateValues",
             Self::Aggregate | Self::Delay | Self::Lateness => "function",
             Self::Sequence => "sequenceGaps",
             Self::Ratio => "ratio",
@@ -112,7 +113,10 @@ impl Kind {
 
     fn needs_arguments(self) -> bool {
         self.takes_arguments()
-            && !matches!(self, Self::Sequence | Self::Missing | Self::Delay | Self::Lateness)
+            && !matches!(
+                self,
+                Self::Sequence | Self::Missing | Self::Duplicate | Self::Delay | Self::Lateness
+            )
     }
 
     /// Has failed records among checked ones, pane by pane.
@@ -366,7 +370,15 @@ fn read_metric(map: &Map<'_, '_, '_>, kind: Kind, head: &Head<'_>) -> Option<Met
             Metric::MissingValues { field: field()?, stand_ins: stand_ins? }
         }
         Kind::Null => Metric::NullValues { field: field()? },
-        Kind::Duplicate => Metric::DuplicateValues { field: field()? },
+        Kind::Duplicate => match map.get("arguments") {
+            None => Metric::DuplicateValues { field: field()?, with: Vec::new() },
+            Some(node) => {
+                let field = need("field", "write `field: $.name`")
+                    .and_then(|node| along::single(reader, node, read_path(reader, node)?));
+                let with = field.as_ref().and_then(|field| arguments::read_with(reader, node, field));
+                Metric::DuplicateValues { field: field?, with: with? }
+            }
+        },
         Kind::Drift => Metric::Drift { field: field()? },
         Kind::Invalid => {
             let field = field();
@@ -376,7 +388,7 @@ fn read_metric(map: &Map<'_, '_, '_>, kind: Kind, head: &Head<'_>) -> Option<Met
         }
         Kind::FailedRows => {
             let node = need("expr", "write `expr: \"value.a == value.b\"`")?;
-            Metric::FailedRows { expr: expr::read(reader, node)? }
+            Metric::FailedRows { expr: expr::read(reader, node, expr::Role::Holds)? }
         }
         Kind::Schema => Metric::SchemaViolations,
         Kind::Decode => Metric::DecodeFailures,

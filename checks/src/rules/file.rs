@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    CheckFile, Decode, Function, Metric, Rule, Sample, SchemaSource, ValueFormat, check, fixture, head, slo,
-    window,
+    CheckFile, Decode, Function, Metric, Rule, Sample, SchemaSource, ValueFormat, check, fixture, head,
+    sense, slo, window,
 };
 use crate::limits::Limits;
 use crate::redact::Redaction;
@@ -154,6 +154,7 @@ fn resolve(reader: &Reader<'_>, node: &Node, loader: &Loader<'_>) -> Option<Chec
         reachable(reader, &file, rule, &decode, sample);
         shown(reader, &file, rule, &redact);
     }
+    sense::together(&file, &rules, segment_by.as_ref(), sample, window);
     Some(CheckFile {
         path: reader.file().to_path_buf(),
         topics: topics?,
@@ -266,7 +267,7 @@ fn shown(reader: &Reader<'_>, file: &Map<'_, '_, '_>, rule: &Rule, redact: &Reda
 }
 
 /// Where a rule's metric stands.
-fn metric_span(file: &Map<'_, '_, '_>, rule: &Rule) -> Span {
+pub(super) fn metric_span(file: &Map<'_, '_, '_>, rule: &Rule) -> Span {
     let named =
         |node: &&Node| node.get("id").and_then(Node::as_scalar).is_some_and(|scalar| scalar.text == rule.id);
     let check = items(file, "checks").iter().find(named);

@@ -180,9 +180,12 @@ fn metric(hash: &mut Fnv, metric: &Metric) {
         Metric::OutOfOrder { time } => event_time(hash, time),
         Metric::NullValues { field }
         | Metric::DistinctCount { field }
-        | Metric::DuplicateValues { field }
         | Metric::NewValues { field }
         | Metric::Drift { field } => hash.text(&field.text),
+        Metric::DuplicateValues { field, with } => {
+            hash.text(&field.text);
+            with.iter().for_each(|field| hash.text(&field.text));
+        }
         Metric::SequenceGaps { field, by } => {
             hash.text(&field.text);
             hash.text(by.as_str());

@@ -30,6 +30,8 @@ pub enum Metric {
     DuplicateValues {
         /// Which.
         field: FieldPath,
+        /// Fields that make one value with it, of a record that has them all; members of members.
+        with: Vec<FieldPath>,
     },
     /// Records for which the CEL expression is not true.
     FailedRows {

@@ -22,6 +22,7 @@ mod hash;
 mod head;
 mod metric;
 mod path;
+mod sense;
 mod set;
 mod slo;
 pub mod types;
@@ -33,7 +34,7 @@ pub use editor::{CHECKS_ID, DIALECT, checks_schema};
 pub use file::Loader;
 pub use metric::*;
 pub use path::PathError;
-pub use set::{Clash, Inspection, LoadError, inspect};
+pub use set::{Clash, Inspection, LoadError, inspect, inspect_text};
 pub use types::*;
 pub use window::{Window, WindowTime};
 
@@ -43,6 +44,7 @@ use crate::yaml::{Reader, Span};
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 
 /// Says that something of the check language is not built yet.
+#[track_caller]
 fn unbuilt(reader: &Reader<'_>, span: Span, what: &str, help: &str) {
     let message = format!("{what} is part of the check language but not built in this version ({VERSION})");
     reader.error_help(span, message, help);

@@ -42,6 +42,8 @@ pub enum LoadError {
 pub struct Inspection {
     /// The files, in the order of their names.
     pub paths: Vec<PathBuf>,
+    /// Their texts, of those that could be read.
+    pub texts: Vec<(PathBuf, String)>,
     /// What they say together, unless there is an error in one.
     pub set: Option<CheckSet>,
     /// Errors and warnings.
@@ -83,24 +85,25 @@ pub fn inspect(paths: &[PathBuf], limits: &Limits) -> Result<Inspection, LoadErr
     let paths = find(paths)?;
     let loader = Loader::files(limits);
     let mut found = Diagnostics::default();
-    let mut files = Vec::new();
+    let (mut files, mut texts) = (Vec::new(), Vec::new());
     for path in &paths {
         match read_text(path, limits) {
             Ok(text) => {
                 let (some, diagnostics) = inspect_text(path, &text, &loader);
                 found.extend(diagnostics);
-                files.extend(some.into_iter().map(|file| (Arc::new(file), text.clone())));
+                files.extend(some.into_iter().map(Arc::new));
+                texts.push((path.clone(), text));
             }
             Err(error) => found.push(error),
         }
     }
-    clashes_of_names(&files, &mut found);
-    let set = (found.errors() == 0).then(|| CheckSet::of(files.into_iter().map(|(file, _)| file).collect()));
-    Ok(Inspection { paths, set, found })
+    clashes_of_names(&files, &texts, &mut found);
+    let set = (found.errors() == 0).then(|| CheckSet::of(files));
+    Ok(Inspection { paths, texts, set, found })
 }
 
 /// What one file says: a check file, or a data contract, which may be about several topics.
-fn inspect_text(path: &Path, text: &str, loader: &Loader<'_>) -> (Vec<CheckFile>, Diagnostics) {
+pub fn inspect_text(path: &Path, text: &str, loader: &Loader<'_>) -> (Vec<CheckFile>, Diagnostics) {
     if odcs::may_be_contract(text)
         && let Ok(node) = yaml::parse(text, loader.limits)
         && odcs::is_contract(&node)
@@ -250,10 +253,10 @@ fn clash<'a>(
 }
 
 /// For every topic that a file names: no two files may define the same check for it.
-fn clashes_of_names(files: &[(Arc<CheckFile>, String)], found: &mut Diagnostics) {
-    let set = CheckSet { files: files.iter().map(|(file, _)| Arc::clone(file)).collect(), hash: 0 };
+fn clashes_of_names(files: &[Arc<CheckFile>], texts: &[(PathBuf, String)], found: &mut Diagnostics) {
+    let set = CheckSet { files: files.to_vec(), hash: 0 };
     let mut topics: Vec<&str> = Vec::new();
-    for (file, _) in files {
+    for file in files {
         if let TopicSelector::Names(names) = &file.topics {
             topics.extend(names.iter().map(String::as_str));
         }
@@ -266,8 +269,7 @@ fn clashes_of_names(files: &[(Arc<CheckFile>, String)], found: &mut Diagnostics)
             if !said.insert((id.clone(), ignored.clone())) {
                 continue;
             }
-            let text =
-                files.iter().find(|(file, _)| file.path == ignored.file).map(|(_, text)| text.as_str());
+            let text = texts.iter().find(|(path, _)| *path == ignored.file).map(|(_, text)| text.as_str());
             let text = text.unwrap_or_default();
             let source = text.lines().nth(ignored.line.saturating_sub(1)).unwrap_or_default();
             let before = source.find(id.as_str()).map_or(0, |at| source[..at].chars().count());

@@ -259,7 +259,7 @@ impl Rule {
             Metric::MissingValues { field, .. }
             | Metric::NullValues { field }
             | Metric::InvalidValues { field, .. }
-            | Metric::DuplicateValues { field }
+            | Metric::DuplicateValues { field, .. }
             | Metric::Aggregate { field, .. }
             | Metric::DistinctCount { field }
             | Metric::SequenceGaps { field, .. }

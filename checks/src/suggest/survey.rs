@@ -116,5 +116,5 @@ fn is_name(path: &FieldPath) -> bool {
 
 /// Counts copies; its id is the path, which no file could write.
 fn rule(field: FieldPath) -> Rule {
-    Rule::new(field.text.clone(), Metric::DuplicateValues { field }, None)
+    Rule::new(field.text.clone(), Metric::DuplicateValues { field, with: Vec::new() }, None)
 }

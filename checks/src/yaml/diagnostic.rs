@@ -1,6 +1,7 @@
 //! A mistake in a file, shown where it stands.
 
 use std::fmt;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 
 use super::Span;
@@ -48,15 +49,18 @@ pub struct Diagnostic {
     /// What is wrong.
     pub message: String,
     /// What to write instead.
-    pub help: Option<String>,
+    pub help: Option<Box<str>>,
     /// The line as shown, safe for a terminal; empty when there is none.
     pub snippet: Box<str>,
     /// Column of the mistake within `snippet`, from 1.
     pub snippet_column: u16,
+    /// The place of the code that says it: a test holds each to have a golden file.
+    pub said_at: &'static Location<'static>,
 }
 
 impl Diagnostic {
     /// An error at `span` of `text`.
+    #[track_caller]
     pub fn error(text: &str, span: Span, message: impl Into<String>) -> Self {
         let (snippet, snippet_column) = snippet(text, span);
         Self {
@@ -70,10 +74,12 @@ impl Diagnostic {
             snippet: snippet.into(),
             // Short by construction: see `snippet`.
             snippet_column: u16::try_from(snippet_column).unwrap_or(1),
+            said_at: Location::caller(),
         }
     }
 
     /// An error of the whole file: not readable, too large.
+    #[track_caller]
     pub fn of_file(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Self { file: file.into(), ..Self::error("", Span::default(), message) }
     }
@@ -81,7 +87,7 @@ impl Diagnostic {
     /// The same, with what to write instead.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(help.into().into_boxed_str());
         self
     }
 
@@ -162,8 +168,9 @@ impl Diagnostics {
             self.dropped_errors += usize::from(diagnostic.level == Level::Error);
             return;
         }
-        // The same mistake at the same place is said once.
-        if self.list.contains(&diagnostic) {
+        // The same mistake at the same place is said once, whoever says it.
+        let said = |d: &Diagnostic| Diagnostic { said_at: d.said_at, ..diagnostic.clone() } == *d;
+        if self.list.iter().any(said) {
             return;
         }
         let place = |d: &Diagnostic| (d.file.clone(), d.line, d.column);

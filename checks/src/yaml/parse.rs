@@ -197,6 +197,7 @@ impl Builder<'_> {
         Span { line: start.line(), column: start.col() + 1, length: length.max(1) }
     }
 
+    #[track_caller]
     fn error(&self, span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::error(self.text, span, message)
     }

@@ -117,7 +117,7 @@ pub fn parse_rate(text: &str) -> Result<u64, QuantityError> {
         return Err(error("a rate without its `/s`", HELP));
     }
     if number < 1.0 || number.fract() != 0.0 || number >= 9_007_199_254_740_992.0 {
-        return Err(error("a rate must be a whole number from 1", HELP));
+        return Err(error("not a whole number from 1 a second", HELP));
     }
     Ok(number as u64)
 }

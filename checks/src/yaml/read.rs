@@ -52,16 +52,19 @@ impl<'t> Reader<'t> {
     }
 
     /// Adds an error at `span`.
+    #[track_caller]
     pub fn error(&self, span: Span, message: impl Into<String>) {
         self.push(Diagnostic::error(self.text, span, message));
     }
 
     /// Adds an error at `span`, with what to write instead.
+    #[track_caller]
     pub fn error_help(&self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.push(Diagnostic::error(self.text, span, message).with_help(help));
     }
 
     /// Adds a warning at `span`.
+    #[track_caller]
     pub fn warning(&self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         let diagnostic = Diagnostic::error(self.text, span, message).with_help(help);
         self.push(Diagnostic { level: Level::Warning, ..diagnostic });
@@ -225,12 +228,14 @@ impl<'t> Reader<'t> {
     }
 
     /// Says that `key` is none of the `known`: an unknown `what`.
+    #[track_caller]
     pub fn unknown(&self, key: &Key, what: &str, known: &[&str]) {
         let message = format!("unknown {what} {}", quoted(&key.text));
         self.error_help(key.span, message, suggestion(&key.text, known));
     }
 
     /// Says that `node` should be something else.
+    #[track_caller]
     pub fn expected(&self, what: impl Display, node: &Node) {
         let found = match node.as_scalar() {
             Some(scalar) if !scalar.is_null() => quoted(&scalar.text),

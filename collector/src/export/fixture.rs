@@ -279,7 +279,7 @@ pub(crate) fn view() -> View {
         check(
             rule(
                 "ids-unique",
-                Metric::DuplicateValues { field: path("$.id") },
+                Metric::DuplicateValues { field: path("$.id"), with: Vec::new() },
                 Threshold::MustBeLessThan(0.01),
                 Unit::Percent,
                 Severity::Info,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use checks::report::Example;
 use checks::rules::Severity;
 use checks::verdict::Status;
+use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::view::{Finding, FindingSource};
@@ -87,7 +88,12 @@ impl Findings {
             to_ms: draft.to_ms,
             examples: draft.examples,
         };
-        let evidence = serde_json::to_string(&draft.evidence).unwrap_or_else(|_| "{}".to_owned());
+        let mut evidence = draft.evidence;
+        let since = chrono::DateTime::from_timestamp_millis(at_ms);
+        evidence.extend(
+            since.map(|t| ("since".to_owned(), t.to_rfc3339_opts(SecondsFormat::AutoSi, true).into())),
+        );
+        let evidence = serde_json::to_string(&evidence).unwrap_or_else(|_| "{}".to_owned());
         let kept = Kept { finding, evidence };
         // Late records may show that it went on.
         self.resolved.retain(|over| over.finding.id != kept.finding.id);
@@ -200,6 +206,10 @@ mod tests {
         assert_eq!(shown.len(), 1);
         assert_eq!((shown[0].at_ms, shown[0].message.as_str()), (1_000, "second"));
         assert_eq!(shown[0].id, opened.id);
+        assert_eq!(
+            shown[0].evidence["since"], "1970-01-01T00:00:01Z",
+            "since it began, not since it was last seen"
+        );
         let ended = findings.resolve("orders", &opened.source, "", 9_000).unwrap();
         assert_eq!(
             (ended.id, ended.resolved_ms, ended.status),

@@ -169,7 +169,7 @@ pub(crate) fn amount() -> Rule {
 pub(crate) fn ids() -> Rule {
     use checks::rules::{FieldPath, Step};
     let field = FieldPath { text: "$.id".to_owned(), steps: vec![Step::Key("id".to_owned())] };
-    rule("ids", Metric::DuplicateValues { field }, Threshold::MustBe(0.0))
+    rule("ids", Metric::DuplicateValues { field, with: Vec::new() }, Threshold::MustBe(0.0))
 }
 
 pub(crate) fn slo(objective: f64) -> Slo {

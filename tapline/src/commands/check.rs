@@ -14,7 +14,7 @@ use checks::verdict::Status;
 
 use super::lint::{counted, look};
 use super::source::{Source, SourceArgs, grouped, span_ms};
-use super::{Outcome, colour, junit, printable};
+use super::{Outcome, colour, junit, printable, verdict_out};
 
 /// What `tapline check` was asked.
 #[derive(Clone, Debug, clap::Args)]
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
         judged: &judged,
         truncated: seen.truncated,
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = verdict_out();
     if args.json {
         let name = source.name();
         serde_json::to_writer(
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
 }
 
 /// The topic whose checks apply: the one given, or the only one that the files name.
-fn topic_of(set: &CheckSet, given: Option<&str>) -> anyhow::Result<String> {
+pub(super) fn topic_of(set: &CheckSet, given: Option<&str>) -> anyhow::Result<String> {
     let mut names: Vec<&str> = Vec::new();
     let mut patterns: Vec<&str> = Vec::new();
     for file in &set.files {
@@ -193,7 +193,7 @@ impl Report<'_> {
     }
 
     fn place(&self, partition: i32, offset: i64) -> String {
-        if self.source.is_topic() {
+        if self.source.has_offsets() {
             format!("partition {partition} offset {offset}")
         } else {
             format!("line {}", offset.saturating_add(1))

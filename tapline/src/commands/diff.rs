@@ -10,8 +10,8 @@ use checks::compare::{self, Comparison, json};
 use checks::report::PaneSummary;
 
 use super::profile::read_all;
-use super::source::{Source, grouped, now_ms, parse_edge};
-use super::{Outcome, colour, printable};
+use super::source::{Line, Source, grouped, now_ms, parse_edge};
+use super::{Outcome, colour, printable, verdict_out};
 use crate::cli::ConnectArgs;
 
 /// A saved profile is no larger: 10,000 fields of sketches.
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &DiffArgs) -> anyhow::Result<Outcome> {
     };
     let (a, b) = (side(&args.a)?, side(&args.b)?);
     let found = compare::compare(&a.1, &b.1);
-    let mut out = std::io::stdout().lock();
+    let mut out = verdict_out();
     if args.json {
         let of = |(source, summary)| json::SideJson { source, records: summary };
         let shape = json::diff(of((a.0.as_str(), a.1.read)), of((b.0.as_str(), b.1.read)), &found);
@@ -63,12 +63,12 @@ fn side(given: &str, connect: &ConnectArgs) -> anyhow::Result<PaneSummary> {
         return Ok(read_all(&Source::Topic { range, connect: connect.clone() })?.0);
     }
     if given == "-" {
-        return whole(read_all(&Source::Stdin)?, given);
+        return whole(read_all(&Source::Stdin(Line::Value))?, given);
     }
     if let Some(text) = saved(Path::new(given)).with_context(|| given.to_owned())? {
         return json::read_profile(&text).map_err(anyhow::Error::msg).with_context(|| given.to_owned());
     }
-    whole(read_all(&Source::File(PathBuf::from(given)))?, given)
+    whole(read_all(&Source::File(PathBuf::from(given), Line::Value))?, given)
 }
 
 fn whole((summary, truncated): (PaneSummary, bool), name: &str) -> anyhow::Result<PaneSummary> {

@@ -45,7 +45,7 @@ fn topic(source: &Source, given: Option<&str>) -> String {
     if let Some(topic) = given {
         return topic.to_owned();
     }
-    let Source::File(path) = source else { return "my-topic".to_owned() };
+    let Source::File(path, _) = source else { return "my-topic".to_owned() };
     let stem = path.file_name().map(Path::new).and_then(Path::file_stem).unwrap_or_default();
     let name: String = stem
         .to_string_lossy()

@@ -1,13 +1,19 @@
-//! `tapline lint PATH…`: are the check files sound? Offline.
+//! `tapline lint PATH…`: are the check files sound, and do they fit data, if there is any? Offline but for a topic.
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use agent::range::Edge;
+use checks::against;
 use checks::limits::Limits;
+use checks::offline::Piece;
 use checks::rules::{Inspection, LoadError, inspect};
 use serde_json::{Value, json};
 
-use crate::cli::LintArgs;
+use super::check::topic_of;
+use super::source::{Source, SourceArgs, grouped};
+use super::{Outcome, printable, verdict_out};
 
 /// Why a command on check files could not run.
 #[derive(Debug, thiserror::Error)]
@@ -26,22 +32,78 @@ pub(crate) enum CommandError {
     Report(anyhow::Error),
 }
 
-/// Looks at the files and writes what is wrong with them; `false` when there is an error in one.
-///
-/// # Errors
-/// When nothing could be looked at, or written.
-pub(crate) fn run(args: &LintArgs, out: &mut dyn Write) -> Result<bool, CommandError> {
-    let inspection = look(&args.paths)?;
+/// What `tapline lint` was asked.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct LintArgs {
+    /// Check files, or folders of them
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Most records that the files are held against; of a topic without --from, the latest
+    #[arg(long, value_name = "N", default_value_t = RECORDS, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) records: u64,
+    /// JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Records that files are held against, unless more are asked for.
+const RECORDS: u64 = 100_000;
+
+/// What files were held against.
+struct Held {
+    source: String,
+    topic: String,
+    records: u64,
+}
+
+/// Looks at the files, holds them against data if there is any, and says what is wrong with them.
+pub(crate) fn run(args: &LintArgs) -> anyhow::Result<Outcome> {
+    Ok(write(args, &mut verdict_out())?.into())
+}
+
+/// `false` when there is an error in a file.
+fn write(args: &LintArgs, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let mut inspection = look(&args.paths)?;
+    let held = hold(args, &mut inspection)?;
     let good = inspection.found.errors() == 0;
     if args.json {
-        writeln!(out, "{}", as_json(&inspection))?;
+        writeln!(out, "{}", as_json(&inspection, held.as_ref()))?;
         return Ok(good);
     }
     if !inspection.found.is_empty() {
         writeln!(out, "{}\n", inspection.found)?;
     }
     writeln!(out, "{}", summary(&inspection))?;
+    if let Some(held) = held {
+        let records = format!("{} record{}", grouped(held.records), if held.records == 1 { "" } else { "s" });
+        writeln!(out, "held against {records} of {}", printable(&held.source))?;
+    }
     Ok(good)
+}
+
+/// Adds what data says of the files, where data is given and the files have no errors.
+fn hold(args: &LintArgs, inspection: &mut Inspection) -> anyhow::Result<Option<Held>> {
+    if args.source.data.is_none() && args.source.topic.is_none() {
+        return Ok(None);
+    }
+    let mut source = args.source.resolve()?;
+    if let (Source::Topic { range, .. }, None) = (&mut source, &args.source.from) {
+        range.from = Edge::Last(args.records);
+    }
+    let Some(set) = &inspection.set else { return Ok(None) };
+    let topic = topic_of(set, args.source.topic.as_deref())?;
+    let limits = Limits::default();
+    let rules = Arc::new(against::watched(&args.source.hiding(set.for_topic(&topic))));
+    let mut piece = Piece::new(&rules, &limits)?;
+    source.read_most(&mut piece, args.records)?;
+    let (summary, name) = (piece.summary(), source.name());
+    anyhow::ensure!(summary.read > 0, "there are no records in {name}");
+    let data = against::Data { rules: &rules, summary: &summary, source: &name };
+    let found = against::findings(&inspection.texts, set, &data, &limits);
+    inspection.found.extend(found);
+    Ok(Some(Held { source: name, topic, records: summary.read }))
 }
 
 /// Reads the files; having none is an error.
@@ -66,7 +128,7 @@ fn summary(inspection: &Inspection) -> String {
     format!("{files}, {held}: {verdict}")
 }
 
-fn as_json(inspection: &Inspection) -> Value {
+fn as_json(inspection: &Inspection, held: Option<&Held>) -> Value {
     let found = &inspection.found;
     let findings: Vec<Value> = found
         .iter()
@@ -90,6 +152,9 @@ fn as_json(inspection: &Inspection) -> Value {
         "warnings": found.warnings(),
         "findings": findings,
         "findings_dropped": found.dropped(),
+        "data": held.map(|held| {
+            json!({ "source": held.source, "topic": held.topic, "records": held.records })
+        }),
     })
 }
 
@@ -110,9 +175,9 @@ mod tests {
     fn lint(text: &str, json: bool) -> (bool, String) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("orders.yaml"), text).unwrap();
-        let args = LintArgs { paths: vec![folder.path().to_path_buf()], json };
+        let args = LintArgs { paths: vec![folder.path().to_path_buf()], json, ..LintArgs::default() };
         let mut out = Vec::new();
-        let good = run(&args, &mut out).unwrap();
+        let good = write(&args, &mut out).unwrap();
         (good, String::from_utf8(out).unwrap())
     }
 
@@ -163,10 +228,11 @@ mod tests {
     fn nothing_to_look_at_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_path_buf();
-        let none = run(&LintArgs { paths: vec![path.clone()], json: false }, &mut Vec::new()).unwrap_err();
+        let args = LintArgs { paths: vec![path.clone()], ..LintArgs::default() };
+        let none = write(&args, &mut Vec::new()).unwrap_err();
         assert!(none.to_string().contains(path.to_str().unwrap()), "{none}");
-        let absent = LintArgs { paths: vec![path.join("absent")], json: false };
-        let absent = run(&absent, &mut Vec::new()).unwrap_err();
+        let absent = LintArgs { paths: vec![path.join("absent")], ..LintArgs::default() };
+        let absent = write(&absent, &mut Vec::new()).unwrap_err();
         assert!(absent.to_string().contains("absent"), "{absent}");
     }
 }

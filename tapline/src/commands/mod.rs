@@ -7,7 +7,7 @@ pub(crate) mod diff;
 pub(crate) mod init;
 mod junit;
 pub(crate) mod lag;
-mod lint;
+pub(crate) mod lint;
 pub(crate) mod profile;
 pub(crate) mod run;
 pub(crate) mod schema;
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 use rdkafka::util::get_rdkafka_version;
 
-use crate::cli::{Cli, LintArgs, TestArgs};
+use crate::cli::{Cli, TestArgs};
 
 /// How a command ended, where it could do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,47 @@ pub(crate) fn start_log(level: &str) {
 /// Colours: on a terminal, unless NO_COLOR is set (no-color.org).
 pub(crate) fn colour(stream: &impl std::io::IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// Standard output of a gate: whoever reads it may go away early (`tapline check … | head`), which must
+/// not change the exit code.
+pub(crate) fn verdict_out() -> impl std::io::Write {
+    UntilClosed { out: std::io::stdout().lock(), closed: false }
+}
+
+/// Writes until nobody reads any more, then nowhere.
+struct UntilClosed<W> {
+    out: W,
+    closed: bool,
+}
+
+impl<W: std::io::Write> UntilClosed<W> {
+    fn unless_closed<T>(
+        &mut self,
+        instead: T,
+        write: impl FnOnce(&mut W) -> std::io::Result<T>,
+    ) -> std::io::Result<T> {
+        if self.closed {
+            return Ok(instead);
+        }
+        match write(&mut self.out) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(instead)
+            }
+            other => other,
+        }
+    }
+}
+
+impl<W: std::io::Write> std::io::Write for UntilClosed<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.unless_closed(bytes.len(), |out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.unless_closed((), std::io::Write::flush)
+    }
 }
 
 /// Says why nothing could be done; exit code 2.
@@ -104,10 +145,6 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if checks::tape::printable(c) { c } else { '\u{fffd}' }).collect()
 }
 
-pub(crate) fn lint_files(args: &LintArgs) -> anyhow::Result<Outcome> {
-    Ok(lint::run(args, &mut std::io::stdout().lock())?.into())
-}
-
 pub(crate) fn test_files(args: &TestArgs) -> anyhow::Result<Outcome> {
-    Ok(test::run(args, &mut std::io::stdout().lock())?.into())
+    Ok(test::run(args, &mut verdict_out())?.into())
 }

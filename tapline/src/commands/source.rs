@@ -23,11 +23,15 @@ use crate::{config, service};
 const CLIENT_MEMORY: usize = 64 << 20;
 
 /// Which records.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct SourceArgs {
     /// JSON lines, a record each: a file, or - for standard input
     #[arg(long, short = 'd', value_name = "FILE", conflicts_with_all = ["from", "to"])]
     pub(crate) data: Option<PathBuf>,
+    /// Lines of --data are whole records: {"key","value","headers","timestamp","partition","offset"}, or
+    /// what `kcat -J` writes
+    #[arg(long, requires = "data")]
+    pub(crate) envelope: bool,
     /// The topic to read; with --data, the topic that the data is of
     #[arg(long, short = 't', value_name = "TOPIC")]
     pub(crate) topic: Option<String>,
@@ -53,11 +57,20 @@ fn parse_path(text: &str) -> Result<FieldPath, String> {
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// Standard input.
-    Stdin,
+    Stdin(Line),
     /// A file.
-    File(PathBuf),
+    File(PathBuf, Line),
     /// A range of a topic.
     Topic { range: Range, connect: ConnectArgs },
+}
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// The value of a record.
+    Value,
+    /// A record.
+    Envelope,
 }
 
 /// What was read.
@@ -82,9 +95,10 @@ impl SourceArgs {
 
     /// The source that is meant.
     pub(crate) fn resolve(&self) -> anyhow::Result<Source> {
+        let line = if self.envelope { Line::Envelope } else { Line::Value };
         match (&self.data, &self.topic) {
-            (Some(path), _) if path == Path::new("-") => Ok(Source::Stdin),
-            (Some(path), _) => Ok(Source::File(path.clone())),
+            (Some(path), _) if path == Path::new("-") => Ok(Source::Stdin(line)),
+            (Some(path), _) => Ok(Source::File(path.clone(), line)),
             (None, Some(topic)) => {
                 let now_ms = now_ms();
                 let edge = |given: &Option<String>, default| match given {
@@ -113,40 +127,67 @@ impl Source {
     /// Its name, for people and JSON.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Stdin => "standard input".to_owned(),
-            Self::File(path) => path.display().to_string(),
+            Self::Stdin(_) => "standard input".to_owned(),
+            Self::File(path, _) => path.display().to_string(),
             Self::Topic { range, .. } => range.topic.clone(),
         }
     }
 
-    /// Is it read by offsets, rather than by lines?
+    /// Is it a topic?
     pub(crate) fn is_topic(&self) -> bool {
         matches!(self, Self::Topic { .. })
     }
 
+    /// Do its records have partitions and offsets, rather than lines?
+    pub(crate) fn has_offsets(&self) -> bool {
+        !matches!(self, Self::Stdin(Line::Value) | Self::File(_, Line::Value))
+    }
+
     /// Reads all of it into `piece`.
     pub(crate) fn read(&self, piece: &mut Piece) -> anyhow::Result<Seen> {
+        self.read_most(piece, u64::MAX)
+    }
+
+    /// Reads the first `most` records of it into `piece`.
+    pub(crate) fn read_most(&self, piece: &mut Piece, most: u64) -> anyhow::Result<Seen> {
         match self {
-            Self::Stdin => lines(io::stdin().lock(), None, piece).context("standard input"),
-            Self::File(path) => {
+            Self::Stdin(line) => {
+                lines(io::stdin().lock(), None, *line, piece, most).context("standard input")
+            }
+            Self::File(path, line) => {
                 let file = File::open(path).with_context(|| path.display().to_string())?;
                 let meta = file.metadata().with_context(|| path.display().to_string())?;
                 ensure!(!meta.is_dir(), "{} is a folder: name a file of JSON lines", path.display());
                 let bytes = Some(meta.len()).filter(|_| meta.is_file());
-                lines(file, bytes, piece).with_context(|| path.display().to_string())
+                lines(file, bytes, *line, piece, most).with_context(|| path.display().to_string())
             }
-            Self::Topic { range, connect } => topic(range, connect, piece),
+            Self::Topic { range, connect } => topic(range, connect, piece, most),
         }
     }
 }
 
-fn lines(input: impl Read, bytes: Option<u64>, piece: &mut Piece) -> io::Result<Seen> {
+fn lines(
+    input: impl Read,
+    bytes: Option<u64>,
+    form: Line,
+    piece: &mut Piece,
+    most: u64,
+) -> anyhow::Result<Seen> {
     let mut lines = Lines::new(BufReader::with_capacity(1 << 16, input), Limits::default().message_bytes);
     let mut progress = Progress::new(bytes);
     let mut seen = Seen::default();
     let mut records = 0u64;
-    while let Some(line) = lines.next()? {
-        seen.truncated = piece.take_line(line) == Fed::Half;
+    while records < most
+        && let Some(line) = lines.next()?
+    {
+        let number = line.number;
+        let fed = match form {
+            Line::Value => piece.take_line(line),
+            Line::Envelope => {
+                piece.take_envelope(line).with_context(|| format!("line {number} is no record"))?
+            }
+        };
+        seen.truncated = fed == Fed::Half;
         records += 1;
         if records.is_multiple_of(1_024) {
             progress.tell(records, lines.bytes_read());
@@ -155,7 +196,7 @@ fn lines(input: impl Read, bytes: Option<u64>, piece: &mut Piece) -> io::Result<
     Ok(seen)
 }
 
-fn topic(range: &Range, connect: &ConnectArgs, piece: &mut Piece) -> anyhow::Result<Seen> {
+fn topic(range: &Range, connect: &ConnectArgs, piece: &mut Piece, most: u64) -> anyhow::Result<Seen> {
     service::install_tls();
     let settings = config::load(&connect.flags(), &environment())?;
     settings.brokers()?;
@@ -168,10 +209,10 @@ fn topic(range: &Range, connect: &ConnectArgs, piece: &mut Piece) -> anyhow::Res
     let now_ms = match range.to {
         Edge::Time(ms) => Some(ms.min(reader.opened_ms())),
         Edge::End => Some(reader.opened_ms()),
-        Edge::Offset(_) | Edge::Beginning => None,
+        Edge::Offset(_) | Edge::Beginning | Edge::Last(_) => None,
     };
-    let mut progress = Progress::new(Some(reader.offsets()));
-    reader.read(piece, |behind| progress.tell(behind, behind))?;
+    let mut progress = Progress::new(Some(reader.offsets().min(most)));
+    reader.read(piece, most, |behind| progress.tell(behind, behind))?;
     Ok(Seen { truncated: false, now_ms })
 }
 

@@ -141,6 +141,126 @@ async fn ci_gets_a_junit_report_of_checks_and_of_tests() -> Result<()> {
     Ok(())
 }
 
+/// A check file that looks at keys, headers, times and what follows on what.
+const WHOLE: &str = r#"
+version: 1
+topic: events
+time: { field: $.at, format: epoch_milliseconds }
+checks:
+  - { id: keyed, metric: failedRows, expr: "key == value.id && headers.source == 'shop'", mustBe: 1 }
+  - { id: delayed, metric: delay, mustBeLessThan: 1m }
+  - { id: in-order, metric: outOfOrder, mustBe: 1 }
+  - { id: no-gaps, metric: sequenceGaps, field: $.seq, mustBe: 1 }
+  - { id: placed, metric: failedRows, expr: "meta.partition == 0 && meta.offset >= 0 && has(meta.timestamp)", mustBe: 0 }
+  - id: followed
+    metric: notFollowedBy
+    arguments: { when: "value.event == 'paid'", then: "value.event == 'sent'", within: 5s }
+    mustBe: 1
+  - { id: tombstones, metric: rowCount, mustBe: 202 }
+"#;
+
+/// Records with key, header and time, as `(key, header, ms, value)`.
+fn whole(start: i64) -> Vec<(String, &'static str, i64, Option<String>)> {
+    let event = |key: usize, seq: usize, event: &str, at: i64, own: i64| {
+        let value = format!("{{\"id\":\"k{key}\",\"seq\":{seq},\"event\":\"{event}\",\"at\":{own}}}");
+        (format!("k{key}"), "shop", at, Some(value))
+    };
+    let mut records = Vec::new();
+    for key in 0..100usize {
+        let at = start + key as i64 * 1_000;
+        records.push(event(key, 1, "paid", at, at - 100));
+        // One is late to be sent, one misses a number, one is of another time.
+        let sent = if key == 7 { 6_000 } else { 500 };
+        let own = if key == 9 { at - 5_000 } else { at + sent - 100 };
+        records.push(event(key, if key == 3 { 3 } else { 2 }, "sent", at + sent, own));
+    }
+    records.sort_by_key(|record| record.2);
+    records[20].1 = "other";
+    records.push(("gone".to_owned(), "shop", start + 120_000, None));
+    records.push(("odd".to_owned(), "shop", start + 120_000, Some("plain words \u{fc}".to_owned())));
+    records
+}
+
+/// Lines as `--envelope` reads them, and as `kcat -J` writes them.
+fn lines(records: &[(String, &str, i64, Option<String>)]) -> (String, String) {
+    let (mut own, mut kcat) = (String::new(), String::new());
+    for (offset, (key, source, ms, value)) in records.iter().enumerate() {
+        let text = serde_json::to_string(value).unwrap_or_default();
+        let held = match value {
+            Some(json) if json.starts_with('{') => format!("\"value\":{json}"),
+            Some(_) => format!("\"raw\":{text}"),
+            None => "\"value\":null".to_owned(),
+        };
+        own.push_str(&format!(
+            "{{\"key\":\"{key}\",{held},\"headers\":{{\"source\":\"{source}\"}},\"timestamp\":{ms},\"partition\":0,\"offset\":{offset}}}\n"
+        ));
+        kcat.push_str(&format!(
+            "{{\"topic\":\"events\",\"partition\":0,\"offset\":{offset},\"tstype\":\"create\",\"ts\":{ms},\"broker\":1,\"headers\":[\"source\",\"{source}\"],\"key\":\"{key}\",\"payload\":{text}}}\n"
+        ));
+    }
+    (own, kcat)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whole_records_of_a_file_are_judged_as_those_of_a_topic() -> Result<()> {
+    let records = whole(1_767_225_600_000);
+    let (own, kcat) = lines(&records);
+    let kafka = lab::broker().await?;
+    let topic = lab::unique("events");
+    lab::create_topic(&kafka.bootstrap(), &topic, 1, &[]).await?;
+    let messages = records.iter().map(|(key, source, ms, value)| {
+        let message = Message { value: value.clone().map(String::into_bytes), ..Message::default() };
+        message.key(key.clone()).header("source", *source).at(*ms)
+    });
+    lab::produce(&kafka.bootstrap(), &topic, messages).await?;
+    let text = WHOLE.replace("topic: events", &format!("topic: {topic}"));
+    let files = [("events.yaml", text.as_str()), ("own.jsonl", own.as_str()), ("kcat.jsonl", kcat.as_str())];
+    let brokers = kafka.bootstrap();
+    let check = async |args: &[&str]| -> Result<Value> {
+        let finished = run("check", &[&["events.yaml", "--json"], args].concat(), &files, "").await?;
+        ensure!(finished.code == Some(0), "{finished:?}");
+        let mut report = finished.json()?;
+        report.as_object_mut().context("an object")?.remove("source");
+        Ok(report)
+    };
+    let of_topic = check(&["--topic", &topic, "--brokers", &brokers]).await?;
+    for data in ["own.jsonl", "kcat.jsonl"] {
+        let of_file = check(&["--data", data, "--envelope"]).await?;
+        ensure!(of_file == of_topic, "{data}: {of_file:#}\n{of_topic:#}");
+    }
+    for check in of_topic["checks"].as_array().context("checks")? {
+        ensure!(check["status"] == "pass", "{check:#}");
+    }
+
+    // The same source serves the others.
+    let profile = run("profile", &["--data", "kcat.jsonl", "--envelope", "--json"], &files, "").await?;
+    ensure!(profile.json()?["records"] == 202, "{profile:?}");
+    let lint = run("lint", &["events.yaml", "--data", "own.jsonl", "--envelope"], &files, "").await?;
+    ends_with(&lint, 0, &["held against 202 records"])?;
+    let init = run("init", &["--data", "own.jsonl", "--envelope"], &files, "").await?;
+    ends_with(&init, 0, &["topic: own\n"])?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_whole_record_says_which_line() -> Result<()> {
+    let (own, _) = lines(&whole(1_767_225_600_000));
+    let files = [("events.yaml", WHOLE)];
+    let check =
+        async |stdin: &str| run("check", &["events.yaml", "-d", "-", "--envelope"], &files, stdin).await;
+    let failing = own.replace("\"shop\"", "\"web\"");
+    ends_with(&check(&failing).await?, 1, &["FAIL", "keyed", "partition 0 offset 0: "])?;
+    let bare = format!("{own}{{\"id\":1}}\n");
+    ends_with(&check(&bare).await?, 2, &["standard input", "line 203 is no record", "it has no `value`"])?;
+    let typo = own.replacen("\"timestamp\"", "\"timestmap\"", 1);
+    ends_with(&check(&typo).await?, 2, &["line 1 is no record", "did you mean `timestamp`?"])?;
+    let half = &own[..own.len() - 20];
+    ends_with(&check(half).await?, 1, &["ends in the middle of a record"])?;
+    let alone = run("check", &["events.yaml", "--topic", "events", "--envelope"], &files, "").await?;
+    ends_with(&alone, 2, &["--data"])?;
+    Ok(())
+}
+
 /// What a topic range and a file of the same records must agree about.
 fn comparable(mut report: Value) -> Value {
     for key in ["source", "window", "truncated"] {

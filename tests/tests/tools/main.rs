@@ -3,7 +3,9 @@
 mod check;
 mod diff;
 mod gates;
+mod lint;
 mod profile;
+mod terminal;
 
 use anyhow::{Result, ensure};
 use lab::{Finished, Launch};

@@ -19,6 +19,7 @@
 mod arithmetic;
 mod bind;
 mod budget;
+mod constant;
 mod names;
 #[cfg(test)]
 mod spec;
@@ -37,6 +38,7 @@ use cel::{Context, Env, ExecutionError, Value as CelValue};
 use self::names::Names;
 use crate::record::RecordView;
 use crate::redact::{self, Redaction};
+use crate::rules::{FieldPath, Step};
 use crate::schema::cut;
 use crate::tape::{Value, redacted};
 
@@ -48,6 +50,17 @@ pub struct Program {
     expression: IdedExpr,
     names: Names,
     env: Arc<Env>,
+    /// What it says of every record, as far as its shape tells.
+    always: Option<bool>,
+}
+
+/// What an expression comes to, whatever the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Constant {
+    /// True of every record that it can be evaluated on, or false.
+    Holds(bool),
+    /// It cannot be evaluated on any.
+    Error(String),
 }
 
 impl fmt::Debug for Program {
@@ -98,8 +111,9 @@ pub fn compile(expression: &str) -> Result<Program, CelError> {
             position(expression, error.node.and_then(|id| source.offset_for(id)).map_or(0, |o| o.0));
         CelError { message: error.message, line, column }
     })?;
+    let always = constant::of(&parsed);
     arithmetic::rewrite(&mut parsed);
-    let program = Program { expression: parsed, names, env: Arc::new(arithmetic::environment()) };
+    let program = Program { expression: parsed, names, env: Arc::new(arithmetic::environment()), always };
     program.check_functions().map_err(at_start)?;
     Ok(program)
 }
@@ -122,9 +136,33 @@ impl Program {
         }
     }
 
+    /// The paths of the document that it looks at.
+    pub fn value_paths(&self) -> Vec<FieldPath> {
+        let steps = |keys: Vec<&str>| keys.into_iter().map(|key| Step::Key(key.to_owned())).collect();
+        let paths = self.names.value.paths("value").into_iter();
+        paths.filter(|path| !path.keys.is_empty()).map(|path| FieldPath::of(steps(path.keys))).collect()
+    }
+
     /// Does it look at the headers?
     pub fn names_headers(&self) -> bool {
         self.names.headers
+    }
+
+    /// What it comes to for every record, if it looks at none or says the same of all; for the linter.
+    pub fn constant(&self) -> Option<Constant> {
+        if let Some(held) = self.always {
+            return Some(Constant::Holds(held));
+        }
+        let names = &self.names;
+        if names.key || names.headers || names.meta || !names.value.paths("value").is_empty() {
+            return None;
+        }
+        budget::begin();
+        let context = Context::with_env(Arc::clone(&self.env));
+        Some(match self.run(&context) {
+            Ok(held) => Constant::Holds(held),
+            Err(error) => Constant::Error(error),
+        })
     }
 
     /// Why it may be costly on some records, and what to do; for the linter.

@@ -78,6 +78,7 @@ fn definitions() -> Value {
         ("check", check_schema()),
         ("invalidValues", arguments_schema()),
         ("missingValues", strict("missingValues", &arguments::STAND_IN_KEYS, &arguments::STAND_IN_KEYS)),
+        ("duplicateValues", strict("duplicateValues", &arguments::WITH_KEYS, &arguments::WITH_KEYS)),
         ("function", function_schema()),
         ("time", or_nothing(strict("time", &head::TIME_KEYS, &head::TIME_KEYS))),
         ("sequenceGaps", or_nothing(section("arguments", &along::SEQUENCE_KEYS))),

@@ -140,6 +140,11 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
             "items": { "anyOf": [{ "$ref": "#/$defs/scalar" }, { "type": "null" }] },
             "examples": [["", "N/A"]],
         }),
+        ("duplicateValues", "with") => json!({
+            "description": "Fields that make one value with `field`; records without one of them have none.",
+            "type": "array", "minItems": 1, "maxItems": 7, "uniqueItems": true,
+            "items": { "$ref": "#/$defs/path" }, "examples": [["$.tenant"]],
+        }),
         ("file", "window") => of("window", "What a verdict looks at."),
         ("file", "sample") => of("sample", "What is examined; everything if not given."),
         ("file", "segment_by") => of(
