@@ -1,7 +1,7 @@
 //! The watcher alone in a process: refreshes and scrapes, measured; JSON lines on stdout.
 //!
 //! `watch-probe BOOTSTRAP REFRESHES PAUSE_MS SCRAPES`, run by the bench `watch`. The runtime is
-//! that of `tapline run`. Memory is read before the first page is made, since a page is as large
+//! that of the watcher's thread in `tapline run`. Memory is read before the first page is made, since a page is as large
 //! as its series are many.
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     let properties = BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap.clone())]);
     let mut config = Config::from_properties(&properties)?;
     config.request_timeout = Duration::from_secs(60);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let snapshot = runtime.block_on(watch(Watcher::new(config), refreshes, pause))?;
     say(&json!({"memory": {"resident_kib": memory_kib("VmRSS")?, "peak_kib": memory_kib("VmHWM")?}}));
     say(&contents(&snapshot));

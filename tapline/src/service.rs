@@ -108,7 +108,7 @@ impl Service {
         let (publish, cluster) = watch::channel(Arc::new(first));
         let mut collector =
             Collector::start(settings.collector_config(Arc::clone(&checks))?, cluster.clone())?;
-        let mut tasks = vec![tokio::spawn(watcher.run(publish, stopped(stopping.clone())))];
+        let mut tasks = vec![watcher.spawn(publish, stopped(stopping.clone()))?];
         let spans = match (&settings.otlp, collector.take_traces()) {
             (Some(config), Some(traces)) => {
                 let exporter = otlp::start(config, &settings.limits, &settings.cluster, traces)?;

@@ -7,7 +7,7 @@ use super::lag::When;
 use super::search::Search;
 
 /// What was found from an offset onwards.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Found {
     /// No record is delivered from the offset asked for up to here (exclusive).
     pub(crate) empty_until: Option<i64>,
@@ -18,14 +18,7 @@ pub(crate) struct Found {
     /// The records themselves were read, not only times asked for.
     pub(crate) looked: bool,
     /// A search by time that is not at its end yet.
-    pub(crate) unfinished: Option<Search>,
-}
-
-impl Found {
-    /// A record was seen that lies at the offset or after.
-    pub(crate) fn shows_a_record(&self) -> bool {
-        self.looked && self.record.is_some()
-    }
+    pub(crate) unfinished: Option<Box<Search>>,
 }
 
 const HEADER_BYTES: usize = 61;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ask::{self, End, Trouble};
+use super::ask::{self, End, Offsets, Trouble};
 use super::pool::in_flight;
 use super::refresh::{Connections, Errors, REQUESTS_IN_FLIGHT, now_ms};
 use super::snapshot::Unread;
@@ -14,16 +14,43 @@ use super::wire::WireError;
 /// Partitions in one request for offsets.
 const PARTITIONS_PER_REQUEST: usize = 5_000;
 
+/// Partitions by topic.
+type Partitions = BTreeMap<String, Vec<i32>>;
+
+/// What one request is to ask for.
+#[derive(Default)]
+struct Wanted {
+    partitions: Partitions,
+    count: usize,
+}
+
+/// Puts a partition into the last request, or a new one.
+fn want(requests: &mut Vec<Wanted>, topic: &str, index: i32) {
+    if requests.last().is_none_or(|last| last.count >= PARTITIONS_PER_REQUEST) {
+        requests.push(Wanted::default());
+    }
+    let Some(last) = requests.last_mut() else { return };
+    last.count += 1;
+    match last.partitions.get_mut(topic) {
+        Some(indexes) => indexes.push(index),
+        None => drop(last.partitions.insert(topic.to_owned(), vec![index])),
+    }
+}
+
+/// Log starts, last stable offsets and high watermarks of partitions, and when they were asked for and there.
+type Read = (Partitions, Answer, Answer, Answer, (i64, i64));
+type Answer = Result<Offsets, WireError>;
+
 /// Reads the ends of every partition that is not fresh; gives how many have been led elsewhere
 /// than the last metadata says.
 pub(super) async fn read_ends(connections: &Connections, state: &mut State, errors: &mut Errors) -> usize {
-    let mut by_leader: BTreeMap<i32, Vec<(String, i32)>> = BTreeMap::new();
+    let mut by_leader: BTreeMap<i32, Vec<Wanted>> = BTreeMap::new();
     let mut unread: Vec<(String, i32, Unread)> = Vec::new();
     for (name, topic) in &state.topics {
         for (&index, partition) in topic.partitions.iter().filter(|(_, p)| !p.fresh) {
             match partition.offsets.leader {
                 Some(leader) if connections.contains_key(&leader) => {
-                    by_leader.entry(leader).or_default().push((name.clone(), index));
+                    want(by_leader.entry(leader).or_default(), name, index);
                 }
                 Some(_) => unread.push((name.clone(), index, Unread::BrokerAway)),
                 None => unread.push((name.clone(), index, Unread::NoLeader)),
@@ -31,13 +58,9 @@ pub(super) async fn read_ends(connections: &Connections, state: &mut State, erro
         }
     }
     let mut requests = Vec::new();
-    for (leader, partitions) in by_leader {
+    for (leader, requests_of_leader) in by_leader {
         let Some(connection) = connections.get(&leader) else { continue };
-        for chunk in partitions.chunks(PARTITIONS_PER_REQUEST) {
-            let mut wanted: BTreeMap<String, Vec<i32>> = BTreeMap::new();
-            for (topic, index) in chunk {
-                wanted.entry(topic.clone()).or_default().push(*index);
-            }
+        for Wanted { partitions: wanted, .. } in requests_of_leader {
             let connection = Arc::clone(connection);
             requests.push(async move {
                 let asked_ms = now_ms();
@@ -53,7 +76,7 @@ pub(super) async fn read_ends(connections: &Connections, state: &mut State, erro
         }
     }
     let mut astray = 0;
-    for (wanted, start, stable, high, (asked_ms, at_ms)) in in_flight(REQUESTS_IN_FLIGHT, requests).await {
+    let take = |(wanted, start, stable, high, (asked_ms, at_ms)): Read| {
         let (start, stable, high) =
             match (start, stable, high) {
                 (Ok(start), Ok(stable), Ok(high)) => (start, stable, high),
@@ -64,7 +87,7 @@ pub(super) async fn read_ends(connections: &Connections, state: &mut State, erro
                     unread.extend(wanted.into_iter().flat_map(|(topic, indexes)| {
                         indexes.into_iter().map(move |i| (topic.clone(), i, why))
                     }));
-                    continue;
+                    return;
                 }
             };
         for (topic, indexes) in wanted {
@@ -101,7 +124,8 @@ pub(super) async fn read_ends(connections: &Connections, state: &mut State, erro
                 }
             }
         }
-    }
+    };
+    in_flight(REQUESTS_IN_FLIGHT, requests, take).await;
     for (topic, index, why) in unread {
         state.apply_unread(&topic, index, why);
     }

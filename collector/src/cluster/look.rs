@@ -150,7 +150,7 @@ async fn search(
         let result = search.result();
         let found = Found {
             record: (finished || result.is_some()).then_some(result),
-            unfinished: (!finished).then_some(search),
+            unfinished: (!finished).then(|| Box::new(search)),
             ..Found::default()
         };
         (probe, found)

@@ -31,6 +31,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub use config::Config;
@@ -105,6 +106,27 @@ impl Watcher {
             denied: Denied::default(),
             complete_once: false,
         }
+    }
+
+    /// The same as [`Self::run`], on a thread of its own: what it reads for a moment does not spread over the heaps of
+    /// all threads, and nobody who is served waits for it.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn spawn(
+        self,
+        publish: tokio::sync::watch::Sender<Arc<ClusterSnapshot>>,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (ending, ended) = tokio::sync::oneshot::channel::<()>();
+        std::thread::Builder::new().name("tapline-watch".to_owned()).spawn(move || {
+            let _ending = ending;
+            runtime.block_on(self.run(publish, shutdown));
+        })?;
+        Ok(tokio::spawn(async move {
+            let _ = ended.await;
+        }))
     }
 
     /// Refreshes at the interval and publishes what it knows after each, until `shutdown`.

@@ -4,7 +4,8 @@
 use super::ask::{Coordinated, Producer};
 use super::batch::Found;
 use super::history::History;
-use super::lag::{self, Places, Window};
+use super::lag::{self, Places, When, Window};
+use super::places::LastEnds;
 use super::search::Search;
 use super::snapshot::{
     GroupPartition, OpenProducer, OpenTransaction, PartitionOffsets, Sorted, TransactionCoordinator, Unknown,
@@ -29,8 +30,8 @@ pub(crate) struct Partition {
     pub(crate) fresh: bool,
     /// They were in the one before.
     was_fresh: bool,
-    /// How long ago the same ends were read in the refresh before, in milliseconds, if nothing new is known of it.
-    settled_ms: Option<i64>,
+    /// The same ends were read in the refresh before, and nothing new is known of it.
+    settled: bool,
     /// Which log this is, of all that were ever seen: another one after the topic was recreated
     /// or truncated.
     pub(super) generation: u64,
@@ -41,7 +42,7 @@ pub(crate) struct Partition {
     epoch: i32,
     history: History,
     /// What lies at the positions of groups, as far as it was looked at.
-    found: Sorted<i64, Found>,
+    found: Sorted<i64, Remembered>,
     open: Option<Box<Open>>,
     size: Option<Size>,
     /// A growth of the log in bytes a second, with the log start that must not have moved.
@@ -70,6 +71,63 @@ struct Open {
     ask_after_ms: i64,
     producer: Option<Producer>,
     coordinator: Option<(i32, Coordinated)>,
+}
+
+/// What lies at a position, kept small: there is one wherever a group stands whose record's time is not known from
+/// the history of ends.
+#[derive(Clone, Debug)]
+struct Remembered {
+    /// No record is delivered up to here; −1 where that was not seen.
+    empty_until: i64,
+    record: Record,
+    looked: bool,
+    /// A group stands there.
+    used: bool,
+    unfinished: Option<Box<Search>>,
+}
+
+/// The first record that is delivered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Record {
+    NotFound,
+    /// Its time says nothing.
+    Timeless,
+    At {
+        at_ms: i64,
+        error_ms: i64,
+    },
+}
+
+impl Remembered {
+    fn new(found: Found) -> Self {
+        Self {
+            empty_until: found.empty_until.unwrap_or(-1),
+            record: match found.record {
+                None => Record::NotFound,
+                Some(None) => Record::Timeless,
+                Some(Some(When { at_ms, error_ms })) => Record::At { at_ms, error_ms },
+            },
+            looked: found.looked,
+            used: false,
+            unfinished: found.unfinished,
+        }
+    }
+
+    fn empty_until(&self) -> Option<i64> {
+        (self.empty_until >= 0).then_some(self.empty_until)
+    }
+
+    /// A record was seen that lies at the position or after.
+    fn shows_a_record(&self) -> bool {
+        self.looked && self.record != Record::NotFound
+    }
+
+    fn time(&self) -> Option<When> {
+        match self.record {
+            Record::At { at_ms, error_ms } => Some(When { at_ms, error_ms }),
+            Record::NotFound | Record::Timeless => None,
+        }
+    }
 }
 
 /// The size of the leader's log.
@@ -109,24 +167,24 @@ impl Partition {
     /// A refresh begins.
     pub(super) fn begin(&mut self) {
         self.was_fresh = std::mem::take(&mut self.fresh);
-        self.settled_ms = None;
+        self.settled = false;
     }
 
-    /// Where nothing is new since the refresh before, how long ago that was, in milliseconds.
-    pub(super) fn settled_ms(&self) -> Option<i64> {
-        self.settled_ms
+    /// Nothing is new of it since the refresh before.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
     }
 
     /// Takes over what was found at a position.
     pub(super) fn apply_found(&mut self, offset: i64, found: Found) {
-        self.settled_ms = None;
-        self.found.insert(offset, found);
+        self.settled = false;
+        self.found.insert(offset, Remembered::new(found));
     }
 
     /// Was a record seen that lies where a group stands, or after?
     pub(super) fn shows_a_record(&self, committed: i64) -> bool {
         let position = self.offsets.start.map(|start| committed.max(start));
-        position.and_then(|position| self.found.get(&position)).is_some_and(Found::shows_a_record)
+        position.and_then(|position| self.found.get(&position)).is_some_and(Remembered::shows_a_record)
     }
 
     /// Takes over its ends, and gives how many records were appended since the last time. What a
@@ -150,8 +208,7 @@ impl Partition {
         offsets.start = Some(ends.start);
         offsets.end = Some(ends.high);
         offsets.stable_end = Some(ends.stable.min(ends.high));
-        let same = self.was_fresh && before == (offsets.start, offsets.end, offsets.stable_end);
-        self.settled_ms = same.then(|| ends.at_ms.saturating_sub(offsets.read_at_ms)).filter(|ms| *ms >= 0);
+        self.settled = self.was_fresh && before == (offsets.start, offsets.end, offsets.stable_end);
         offsets.read_at_ms = ends.at_ms;
         offsets.unread = None;
         self.fresh = true;
@@ -211,11 +268,11 @@ impl Partition {
             return None;
         }
         let found = self.found.get(&position);
-        let unfinished = found.and_then(|f| f.unfinished);
-        if found.is_some_and(|f| f.record.is_some()) && unfinished.is_none() {
+        let unfinished = found.and_then(|f| f.unfinished.as_deref().copied());
+        if found.is_some_and(|f| f.record != Record::NotFound) && unfinished.is_none() {
             return None;
         }
-        let known_empty = found.and_then(|f| f.empty_until).is_some_and(|until| until >= end);
+        let known_empty = found.and_then(Remembered::empty_until).is_some_and(|until| until >= end);
         if known_empty {
             return None;
         }
@@ -244,7 +301,7 @@ impl Partition {
         let leader = self.offsets.leader?;
         let worth_it = self.fresh
             && position < self.offsets.end?
-            && !self.found.get(&position).is_some_and(Found::shows_a_record);
+            && !self.found.get(&position).is_some_and(Remembered::shows_a_record);
         worth_it.then(|| Probe {
             leader,
             topic: topic.to_owned(),
@@ -256,6 +313,12 @@ impl Partition {
             unfinished: None,
             generation: self.generation,
         })
+    }
+
+    /// Its ends, as figures are made of them.
+    pub(super) fn last_ends(&self, index: i32) -> LastEnds {
+        let PartitionOffsets { start, end, stable_end, read_at_ms, .. } = self.offsets;
+        LastEnds::new(index, [start, end, stable_end], read_at_ms)
     }
 
     /// The figures of a commit, or of none.
@@ -292,11 +355,11 @@ impl Partition {
         let mut places = Places { committed, start, end, stable_end: offsets.stable_end, empty_until: None };
         let position = places.position();
         let found = self.found.get(&position);
-        places.empty_until = found.and_then(|f| f.empty_until);
+        places.empty_until = found.and_then(Remembered::empty_until);
         let lag = places.lag();
         let window = self.history.window(position);
         let oldest = found
-            .and_then(|f| f.record.flatten())
+            .and_then(Remembered::time)
             .and_then(|record| window.confine(record))
             .or_else(|| window.estimate(position));
         let seconds = lag::seconds(lag.records, offsets.read_at_ms, oldest);
@@ -309,14 +372,17 @@ impl Partition {
         figure
     }
 
-    /// Was anything found where groups stand?
-    pub(super) fn has_found(&self) -> bool {
-        !self.found.is_empty()
+    /// A group stands at this position.
+    pub(super) fn use_found(&mut self, position: i64) {
+        if let Some(remembered) = self.found.get_mut(&position) {
+            remembered.used = true;
+        }
     }
 
-    /// Forgets what was found at other positions than these.
-    pub(super) fn forget_all_but(&mut self, used: impl Fn(i64) -> bool) {
-        self.found.retain(|&offset, _| used(offset));
+    /// Forgets what was found where no group was said to stand, since this was done last.
+    pub(super) fn forget_unused(&mut self) {
+        self.found.retain(|_, remembered| std::mem::take(&mut remembered.used));
+        self.found.shrink();
     }
 
     /// Takes over the size of its log on a broker; only the leader's counts.

@@ -350,25 +350,21 @@ impl Pool {
     }
 }
 
-/// Runs futures side by side, at most `limit` at once; gives what they gave, in no order.
-pub(crate) async fn in_flight<F>(limit: usize, futures: Vec<F>) -> Vec<F::Output>
+/// Runs futures side by side, at most `limit` at once; hands over what each gives as it comes, in no order.
+pub(crate) async fn in_flight<F>(limit: usize, futures: Vec<F>, mut take: impl FnMut(F::Output))
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let mut results = Vec::with_capacity(futures.len());
-    let mut running = JoinSet::new();
-    for future in futures {
-        if running.len() >= limit
-            && let Some(Ok(result)) = running.join_next().await
-        {
-            results.push(result);
-        }
-        running.spawn(future);
-    }
+    let mut futures = futures.into_iter();
+    let mut running: JoinSet<F::Output> = futures.by_ref().take(limit).collect();
     while let Some(joined) = running.join_next().await {
-        // One that panicked has no result; what it was to read stays as it was, with its age.
-        results.extend(joined.ok());
+        if let Some(next) = futures.next() {
+            running.spawn(next);
+        }
+        // One that panicked gives nothing; what it was to read stays as it was, with its age.
+        if let Ok(result) = joined {
+            take(result);
+        }
     }
-    results
 }

@@ -223,7 +223,8 @@ async fn read_listings(
             }
         }
     });
-    let answers = in_flight(REQUESTS_IN_FLIGHT, asked.collect()).await;
+    let mut answers = Vec::with_capacity(connections.len());
+    in_flight(REQUESTS_IN_FLIGHT, asked.collect(), |answer| answers.push(answer)).await;
 
     let mut complete = answers.len() == brokers;
     let mut listed: Vec<Listed> = Vec::new();
@@ -272,7 +273,7 @@ async fn read_groups(
     loop {
         let mut again = find_coordinators(connections, &mut coordinators, state, errors).await;
         let requests = plan_groups(connections, &coordinators, state, config);
-        for reading in in_flight(REQUESTS_IN_FLIGHT, requests).await {
+        let take = |reading: Reading| {
             for (name, result) in reading.descriptions {
                 match &result {
                     Err(trouble) if trouble.is_passing() => {
@@ -309,7 +310,8 @@ async fn read_groups(
                 }
                 state.apply_share(&name, result, reading.at_ms);
             }
-        }
+        };
+        in_flight(REQUESTS_IN_FLIGHT, requests, take).await;
         if again.is_empty() || Instant::now() + pause >= deadline {
             errors.add("coordinator_moving", again.len());
             return;

@@ -172,7 +172,7 @@ pub struct TopicSnapshot {
     /// Kafka's id of the topic, where the broker gives one (16 bytes, big endian).
     pub id: Option<u128>,
     /// By partition.
-    pub partitions: BTreeMap<i32, PartitionOffsets>,
+    pub partitions: Sorted<i32, PartitionOffsets>,
     /// Records appended since the watcher first saw the topic (offset differences of the high
     /// watermark, never negative; a recreated topic counts from its new start).
     pub records_total: u64,

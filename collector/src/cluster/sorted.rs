@@ -118,6 +118,16 @@ impl<K, V> Sorted<K, V> {
         self.0.retain_mut(|(key, value)| good(key, value));
     }
 
+    /// Makes room for so many more, and no more than that.
+    pub fn reserve_exact(&mut self, more: usize) {
+        self.0.reserve_exact(more);
+    }
+
+    /// Gives up room that is not needed.
+    pub fn shrink(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.0.clear();

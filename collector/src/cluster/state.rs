@@ -32,7 +32,8 @@ const GONE_MAX: usize = 10_000;
 pub(crate) struct State {
     pub(crate) cluster_id: Option<String>,
     pub(crate) topics: BTreeMap<String, Topic>,
-    pub(crate) groups: BTreeMap<String, Group>,
+    /// Boxed, since most of a map's nodes are half empty.
+    pub(crate) groups: BTreeMap<String, Box<Group>>,
     /// Topics that were here and have gone: their id, and what was counted of them.
     gone: BTreeMap<String, (Option<u128>, u64)>,
     /// Logs of partitions seen so far.
@@ -135,7 +136,8 @@ impl State {
                 left_out += 1;
                 continue;
             }
-            let group = self.groups.entry(one.group.clone()).or_insert_with(|| Group::new(one.group_type));
+            let group =
+                self.groups.entry(one.group.clone()).or_insert_with(|| Box::new(Group::new(one.group_type)));
             if group.group_type != one.group_type && one.group_type != GroupType::Unknown {
                 group.become_a(one.group_type);
             }
@@ -149,7 +151,7 @@ impl State {
 
     /// Makes room for a group that is named in the configuration and not listed.
     pub(crate) fn add_named(&mut self, name: &str) {
-        self.groups.entry(name.to_owned()).or_insert_with(|| Group::new(GroupType::Unknown));
+        self.groups.entry(name.to_owned()).or_insert_with(|| Box::new(Group::new(GroupType::Unknown)));
     }
 
     /// Takes over a group's description.
@@ -261,7 +263,10 @@ impl State {
         if other_sight {
             *unseen = (over_limit.clone(), forbidden_topics.clone());
         }
-        topics.values_mut().for_each(Topic::settle);
+        for topic in topics.values_mut() {
+            topic.settle();
+            topic.show_ends();
+        }
         let world = World { topics, over_limit, forbidden: forbidden_topics, config };
         let mut moved = other_sight || topics.values().any(|topic| !topic.is_settled());
         for group in groups.values_mut() {
@@ -289,23 +294,17 @@ impl State {
     /// What lies at a position is remembered for as long as a group stands there.
     fn forget_found(&mut self) {
         let Self { topics, groups, .. } = self;
-        let with_found = topics.iter().filter(|(_, topic)| topic.has_found());
-        let with_found: BTreeSet<&str> = with_found.map(|(name, _)| name.as_str()).collect();
-        let mut used: BTreeMap<&str, Vec<(i32, i64)>> = BTreeMap::new();
         for (name, places) in groups.values().flat_map(|group| group.figures.iter()) {
-            if !with_found.contains(&**name) {
-                continue;
+            let Some(topic) = topics.get_mut(&**name) else { continue };
+            for (index, figure) in places.iter() {
+                let (Some(committed), Some(start)) = (figure.committed, figure.start) else { continue };
+                if let Some(partition) = topic.partitions.get_mut(&index) {
+                    partition.use_found(committed.max(start));
+                }
             }
-            let positions = places
-                .iter()
-                .filter_map(|(index, figure)| Some((index, figure.committed?.max(figure.start?))));
-            used.entry(name).or_default().extend(positions);
         }
-        for (name, topic) in topics {
-            let mut positions = used.remove(name.as_str()).unwrap_or_default();
-            positions.sort_unstable();
-            topic.forget_all_but(&positions);
-        }
+        let partitions = topics.values_mut().flat_map(|topic| topic.partitions.values_mut());
+        partitions.for_each(Partition::forget_unused);
     }
 
     /// The topics as they are published.

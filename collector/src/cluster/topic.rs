@@ -1,8 +1,11 @@
 //! One topic: its partitions, what was counted of them, and what it is configured to do.
 
+use std::sync::Arc;
+
 use super::ask::{MetadataTopic, TopicConfig};
 use super::batch::Found;
 pub(crate) use super::partition::{Ends, Partition, Probe};
+use super::places::LastEnds;
 use super::snapshot::{CleanupPolicy, Hottest, Sorted, TopicSnapshot, Unread};
 
 /// Former ids that are remembered: a broker that is behind may still show one of them.
@@ -17,6 +20,8 @@ pub(crate) struct Topic {
     /// Ids that topics of this name had before; an id never comes back.
     former: Vec<u128>,
     pub(crate) partitions: Sorted<i32, Partition>,
+    /// The ends of all partitions, as figures are made of them in this refresh.
+    pub(super) last_ends: Arc<[LastEnds]>,
     pub(super) records_total: u64,
     /// Transactions were seen here: it may end in markers at any time.
     pub(super) transactional: bool,
@@ -75,6 +80,9 @@ impl Topic {
         let known = self.partitions.len();
         self.partitions.retain(|index, _| seen.partitions.contains_key(index));
         self.touched |= recreated || known != self.partitions.len();
+        if known == 0 {
+            self.partitions.reserve_exact(seen.partitions.len());
+        }
         for (index, place) in seen.partitions {
             let partition = self.partitions.get_or_insert_with(index, || {
                 *next_generation += 1;
@@ -107,8 +115,9 @@ impl Topic {
     /// Takes over what was found at a position.
     pub(super) fn apply_found(&mut self, index: i32, generation: u64, offset: i64, found: Found) {
         if let Some(partition) = self.partitions.get_mut(&index).filter(|p| p.generation == generation) {
+            let transactional = found.transactional;
             partition.apply_found(offset, found);
-            self.is_transactional(found.transactional);
+            self.is_transactional(transactional);
         }
     }
 
@@ -127,12 +136,17 @@ impl Topic {
 
     /// Finds out whether anything is new.
     pub(super) fn settle(&mut self) {
-        self.settled = !self.touched && self.partitions.values().all(|p| p.settled_ms().is_some());
+        self.settled = !self.touched && self.partitions.values().all(Partition::is_settled);
     }
 
     /// Nothing is new of it in this refresh: neither its partitions nor what is known of them.
     pub(super) fn is_settled(&self) -> bool {
         self.settled
+    }
+
+    /// All has been read: figures are made of what is known now.
+    pub(super) fn show_ends(&mut self) {
+        self.last_ends = self.partitions.iter().map(|(&index, p)| p.last_ends(index)).collect();
     }
 
     /// The figures have been made from it.
@@ -153,18 +167,6 @@ impl Topic {
     /// A record of it could be read after all.
     pub(super) fn apply_readable(&mut self) {
         self.unreadable_until_ms = None;
-    }
-
-    /// Forgets what was found where no group stands any more; what is used ascends.
-    pub(super) fn forget_all_but(&mut self, used: &[(i32, i64)]) {
-        for (&index, partition) in self.partitions.iter_mut().filter(|(_, p)| p.has_found()) {
-            partition.forget_all_but(|offset| used.binary_search(&(index, offset)).is_ok());
-        }
-    }
-
-    /// Was anything found where groups stand?
-    pub(super) fn has_found(&self) -> bool {
-        self.partitions.values().any(Partition::has_found)
     }
 
     pub(super) fn snapshot(&self, hangs_after_ms: i64) -> TopicSnapshot {

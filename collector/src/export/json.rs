@@ -92,7 +92,7 @@ fn topic(name: &str, agents: Option<&TopicView>, cluster: &ClusterSnapshot) -> V
 /// What the brokers say of a topic's log.
 fn log(topic: &TopicSnapshot, taken_at_ms: i64) -> Value {
     let mut unread = serde_json::Map::new();
-    for (id, partition) in &topic.partitions {
+    for (id, partition) in topic.partitions.iter() {
         if let Some(why) = partition.unread {
             unread.insert(id.to_string(), json!(why));
         }

@@ -37,7 +37,7 @@ async fn a_broker_that_hangs_costs_its_own_partitions_and_little_time() -> Resul
         ensure!(began.elapsed() < Duration::from_secs(12), "a refresh took {:?}", began.elapsed());
         let seen = &snapshot.topics[&topic];
         assert_eq!(seen.records_total, before.topics[&topic].records_total);
-        for (id, partition) in &seen.partitions {
+        for (id, partition) in seen.partitions.iter() {
             assert_eq!(partition.end, Some(10), "partition {id} keeps its end");
             let fresh = partition.unread.is_none();
             assert_eq!(fresh, !led.contains(id), "partition {id}: {partition:?}");

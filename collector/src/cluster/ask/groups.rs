@@ -13,8 +13,8 @@ use super::{Trouble, checked, text};
 use crate::cluster::refresh::GROUPS_PER_REQUEST;
 use crate::cluster::snapshot::{GroupType, Named, Sorted};
 use crate::cluster::wire::{
-    Committed, Connection, DescribeShareGroupOffsetsRequest, OffsetFetchAllRequest, ShareGroupOffsets, Told,
-    WireError, commit,
+    Commit, Committed, Connection, DescribeShareGroupOffsetsRequest, OffsetFetchAllRequest,
+    ShareGroupOffsets, Told, WireError,
 };
 
 /// A group that a broker lists, and thereby coordinates.
@@ -171,7 +171,7 @@ async fn commits_of_one(
 /// twice, the last word holds.
 fn add(commits: &mut Commits, topic: &str, partitions: impl Iterator<Item = (i32, i64, i16)>) {
     let known: Sorted<_, _> =
-        partitions.filter_map(|(index, offset, code)| Some((index, commit(offset, code)?))).collect();
+        partitions.filter_map(|(index, offset, code)| Some((index, Commit::new(offset, code)?))).collect();
     if !known.is_empty() {
         commits.insert(topic, known);
     }
@@ -206,13 +206,13 @@ fn progress_of_one(group: ShareGroupOffsets) -> (String, Result<ShareProgress, T
         for (topic, partitions) in group.topics {
             let topic: Arc<str> = topic.into();
             for p in partitions {
-                match commit(p.start_offset, p.error_code) {
+                match Commit::new(p.start_offset, p.error_code) {
                     Some(start) => {
                         progress
                             .starts
                             .get_or_insert_with(Arc::clone(&topic), Sorted::default)
                             .insert(p.partition, start);
-                        if start.is_ok() && p.lag >= 0 {
+                        if start.get().is_ok() && p.lag >= 0 {
                             progress
                                 .lags
                                 .get_or_insert_with(Arc::clone(&topic), Sorted::default)
@@ -255,7 +255,13 @@ mod tests {
         let (name, progress) = progress_of_one(group);
         let progress = progress.expect("no error");
         assert_eq!(name, "g");
-        assert_eq!(progress.starts["t"], [(0, Ok(40)), (2, Ok(7)), (3, Err(29))].into());
+        assert_eq!(
+            progress.starts["t"],
+            [(0, 40, 0), (2, 7, 0), (3, -1, 29)]
+                .into_iter()
+                .filter_map(|(p, offset, code)| Some((p, Commit::new(offset, code)?)))
+                .collect()
+        );
         assert_eq!(progress.unset["t"], BTreeSet::from([1]));
         assert_eq!(progress.lags["t"], [(0, 55)].into(), "of the rest nothing is known");
     }

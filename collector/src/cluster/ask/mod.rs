@@ -21,7 +21,7 @@ pub(crate) use log_dirs::{Sizes, log_sizes};
 #[cfg(test)]
 pub(crate) use topics::MetadataPartition;
 pub(crate) use topics::{
-    End, Metadata, MetadataTopic, Position, look, metadata, metadata_of, offsets, times,
+    End, Metadata, MetadataTopic, Offsets, Position, look, metadata, metadata_of, offsets, times,
 };
 pub(crate) use transactions::{Coordinated, Producer, open_transactions, producers};
 

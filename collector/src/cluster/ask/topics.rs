@@ -10,6 +10,7 @@ use kafka_protocol::messages::{BrokerId, FetchRequest, ListOffsetsRequest, Metad
 use super::text;
 use crate::cluster::batch::{self, Found};
 use crate::cluster::config::Address;
+use crate::cluster::sorted::Sorted;
 use crate::cluster::wire::{Connection, WireError};
 
 /// The cluster as one broker sees it.
@@ -104,7 +105,7 @@ pub(crate) struct EndOffset {
 }
 
 /// Ends, or codes, by topic and partition.
-pub(crate) type Offsets = BTreeMap<String, BTreeMap<i32, Result<EndOffset, i16>>>;
+pub(crate) type Offsets = BTreeMap<String, Sorted<i32, Result<EndOffset, i16>>>;
 
 /// One end of the partitions that this broker leads.
 pub(crate) async fn offsets(
@@ -121,7 +122,12 @@ pub(crate) async fn offsets(
         let partitions = indexes.iter().map(|&index| (index, timestamp));
         list_topic(topic, partitions)
     });
-    let answer = connection.call(&list_request(isolation, topics.collect())).await?;
+    // Not kept while the answer is awaited: it is larger than that.
+    let answer = {
+        let request = list_request(isolation, topics.collect());
+        connection.call(&request)
+    };
+    let answer = answer.await?;
     let mut offsets = Offsets::new();
     for topic in answer.topics {
         let of_topic = topic.partitions.iter().map(|p| {
@@ -133,7 +139,7 @@ pub(crate) async fn offsets(
             };
             (p.partition_index, offset)
         });
-        offsets.entry(topic.name.to_string()).or_default().extend(of_topic);
+        offsets.insert(topic.name.to_string(), of_topic.collect());
     }
     Ok(offsets)
 }

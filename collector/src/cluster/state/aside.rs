@@ -30,17 +30,17 @@ impl State {
                 let readable = topic.readable(now_ms);
                 let figures = group.figures.get(name);
                 for (&index, commit) in commits.iter().filter(|_| may_be_worth_it) {
-                    let (Ok(committed), Some(partition)) = (commit, topic.partitions.get(&index)) else {
+                    let (Ok(committed), Some(partition)) = (commit.get(), topic.partitions.get(&index))
+                    else {
                         continue;
                     };
                     if group.is_former(name, index) {
                         continue;
                     }
                     let before = figures.and_then(|p| p.get(index));
-                    let rests = before.is_none_or(|f| f.committed == Some(*committed));
+                    let rests = before.is_none_or(|f| f.committed == Some(committed));
                     let may_be_marker = rests || topic.transactional;
-                    if let Some(probe) =
-                        partition.probe(*committed, may_be_marker, readable, (&**name, index))
+                    if let Some(probe) = partition.probe(committed, may_be_marker, readable, (&**name, index))
                     {
                         group.probing = true;
                         if !leaders.contains(&probe.leader) {
@@ -57,11 +57,11 @@ impl State {
                 let Some(memory) = group.memory.get(name).filter(|_| readable) else { continue };
                 for index in memory.suspects(&self.activity) {
                     let (Some(Ok(committed)), Some(partition)) =
-                        (commits.get(&index), topic.partitions.get(&index))
+                        (commits.get(&index).map(|c| c.get()), topic.partitions.get(&index))
                     else {
                         continue;
                     };
-                    let probe = partition.look_at(*committed, (&**name, index));
+                    let probe = partition.look_at(committed, (&**name, index));
                     if let Some(probe) = probe.filter(|p| leaders.contains(&p.leader)) {
                         probes.entry((name, index, probe.offset)).or_insert(probe);
                         if probes.len() > max {

@@ -133,7 +133,7 @@ impl Group {
         self.changed = true;
         self.figures.retain(|name, _| **name != *topic);
         if let Some(commits) = self.commits.get(topic) {
-            let known = commits.iter().filter_map(|(&index, commit)| Some((index, (*commit).ok()?)));
+            let known = commits.iter().filter_map(|(&index, commit)| Some((index, commit.get().ok()?)));
             self.former.insert(topic, known.collect());
         }
     }
@@ -145,7 +145,7 @@ impl Group {
         self.former.retain(|topic, of_topic| {
             of_topic.retain(|index, offset| {
                 let now = commits.get(topic).and_then(|p| p.get(index));
-                now.is_some_and(|commit| commit.is_err() || *commit == Ok(*offset))
+                now.is_some_and(|commit| commit.get().is_err() || commit.get() == Ok(*offset))
             });
             !of_topic.is_empty()
         });
@@ -186,7 +186,7 @@ pub(super) struct World<'a> {
 /// Makes the figures of a group that is fresh, and lets its memory look at them.
 pub(super) fn renew(group: &mut Group, world: World<'_>) {
     let before = std::mem::take(&mut group.figures);
-    group.progress.clear();
+    let progress_before = std::mem::take(&mut group.progress);
     let mut figures = Figures::default();
     // Most groups stand where they stood.
     let names = if group.changed { group.topic_names() } else { before.keys().cloned().collect() };
@@ -202,7 +202,10 @@ pub(super) fn renew(group: &mut Group, world: World<'_>) {
             continue;
         }
         let progress = group.look(&name, topic, &places, world.config);
-        group.progress.insert(Arc::clone(&name), Arc::new(progress));
+        // Where it goes on as it did, both snapshots show the same.
+        let same = progress_before.get(&*name).filter(|before| ***before == progress);
+        let progress = same.map_or_else(|| Arc::new(progress), Arc::clone);
+        group.progress.insert(Arc::clone(&name), progress);
         figures.insert(name, places);
     }
     group.memory.retain(|name, _| figures.contains_key(name));
@@ -211,11 +214,8 @@ pub(super) fn renew(group: &mut Group, world: World<'_>) {
 
 /// The figures of a group that has not changed in a topic that has not either: those of before, grown older.
 fn stood(before: Option<&Arc<Places>>, topic: Option<&Topic>) -> Option<Arc<Places>> {
-    let (before, topic) = (before?, topic.filter(|topic| topic.is_settled())?);
-    if !before.ages() {
-        return Some(Arc::clone(before));
-    }
-    before.aged(|index| topic.partitions.get(&index)?.settled_ms()).map(Arc::new)
+    let topic = topic.filter(|topic| topic.is_settled())?;
+    before?.later(&topic.last_ends).map(Arc::new)
 }
 
 /// A commit, if there is one, and whether a member is assigned.
@@ -240,7 +240,7 @@ impl Group {
         let of_unset =
             unset.into_iter().flatten().filter(|index| !is_committed(index) && !is_assigned(index));
         of_commits
-            .map(|(&index, &commit)| (index, (Some(commit), is_assigned(&index))))
+            .map(|(&index, &commit)| (index, (Some(commit.get()), is_assigned(&index))))
             .chain(of_assigned.map(|&index| (index, (None, true))))
             .chain(of_unset.map(|&index| (index, (None, false))))
             .collect()
@@ -287,7 +287,7 @@ impl Group {
             }
             (index, figure)
         });
-        figures.collect()
+        Places::new(topic.map_or_else(Arc::default, |topic| Arc::clone(&topic.last_ends)), figures)
     }
 
     /// Lets the memory of a topic look at its new figures.

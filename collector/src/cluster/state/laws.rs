@@ -8,6 +8,7 @@ use crate::cluster::ask::Description;
 use crate::cluster::batch::Found;
 use crate::cluster::lag::When;
 use crate::cluster::topic::Probe;
+use crate::cluster::wire::Commit;
 
 const TOPICS: [&str; 2] = ["a", "b"];
 const PARTITIONS: i32 = 3;
@@ -153,7 +154,7 @@ impl World {
                 state.apply_description(name, Ok(told.clone()));
                 let both = || {
                     let mut both = commits("a", &places).expect("commits");
-                    both.insert("b", places.iter().map(|&(p, at)| (p, Ok(at))).collect());
+                    both.insert("b", places.iter().map(|&(p, at)| (p, Commit::at(at))).collect());
                     both
                 };
                 match (turn, group_type) {
@@ -209,7 +210,7 @@ impl World {
                 },
                 Look::Record => Found { record, looked: true, ..Found::default() },
             };
-            states.iter_mut().for_each(|state| state.apply_found(probe, found));
+            states.iter_mut().for_each(|state| state.apply_found(probe, found.clone()));
         }
         if matches!(step.look, Look::Refused) {
             let refused = BTreeSet::from(["a".to_owned()]);

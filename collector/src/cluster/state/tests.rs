@@ -5,6 +5,7 @@ use crate::cluster::ask::{MetadataPartition, MetadataTopic};
 use crate::cluster::batch::Found;
 use crate::cluster::snapshot::Unknown;
 use crate::cluster::topic::Probe;
+use crate::cluster::wire::Commit;
 use checks::filter::Filter;
 
 pub(super) fn metadata(topics: &[(&str, u128, i32)]) -> Metadata {
@@ -29,7 +30,7 @@ pub(super) fn listed(group: &str, group_type: GroupType) -> Listed {
 }
 
 pub(super) fn commits(topic: &str, partitions: &[(i32, i64)]) -> Result<Commits, Trouble> {
-    let of_topic = partitions.iter().map(|&(index, offset)| (index, Ok(offset))).collect();
+    let of_topic = partitions.iter().map(|&(index, offset)| (index, Commit::at(offset))).collect();
     Ok([(topic.to_owned(), of_topic)].into())
 }
 
@@ -141,7 +142,8 @@ fn a_group_that_may_not_be_read_has_no_figures() {
     assert!(state.groups_snapshot()["secret"].topics.is_empty());
     // One commit of several that may not be read: unknown, and nothing else suffers.
     state.apply_ends("t", 0, ends(0, 10, 1000));
-    let mixed = [("t".to_owned(), [(0, Err(code::TOPIC_AUTHORIZATION_FAILED))].into())].into();
+    let refused = Commit::new(-1, code::TOPIC_AUTHORIZATION_FAILED).expect("a code");
+    let mixed = [("t".to_owned(), [(0, refused)].into())].into();
     state.apply_commits("secret", Ok(mixed), 2000);
     state.finish(&config);
     let figure = state.groups_snapshot()["secret"].topics["t"].at(0);

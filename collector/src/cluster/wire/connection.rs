@@ -135,7 +135,7 @@ impl Connection {
     }
 
     async fn agree_on_versions(&self) -> Result<(), WireError> {
-        let answer = self.exchange(&ApiVersionsRequest::default(), 0).await?;
+        let answer = self.exchange(&ApiVersionsRequest::default(), Ok(0)).await?;
         if answer.error_code != 0 {
             return Err(WireError::Unsupported { broker: self.broker(), what: "ApiVersions" });
         }
@@ -199,31 +199,55 @@ impl Connection {
         if version < ours.min.max(min) { Err(unsupported()) } else { Ok(version) }
     }
 
-    /// Sends a request in the newest version that both sides speak, and awaits its answer.
-    pub(crate) async fn call<R: Ask>(&self, request: &R) -> Result<R::Answer, WireError> {
-        self.exchange(request, self.version::<R>()?).await
+    /// Sends a request in the newest version that both sides speak, and awaits its answer. The request is not needed
+    /// any more once this has returned.
+    pub(crate) fn call<'a, R: Ask>(
+        &'a self,
+        request: &R,
+    ) -> impl Future<Output = Result<R::Answer, WireError>> + Send + use<'a, R> {
+        self.exchange(request, self.version::<R>())
     }
 
     /// Like [`Self::call`], but in no version newer than `newest`: where a newer one asks in
     /// another form.
-    pub(crate) async fn call_up_to<R: Ask>(&self, request: &R, newest: i16) -> Result<R::Answer, WireError> {
-        self.exchange(request, self.version::<R>()?.min(newest)).await
+    pub(crate) fn call_up_to<'a, R: Ask>(
+        &'a self,
+        request: &R,
+        newest: i16,
+    ) -> impl Future<Output = Result<R::Answer, WireError>> + Send + use<'a, R> {
+        self.exchange(request, self.version::<R>().map(|version| version.min(newest)))
     }
 
-    async fn exchange<R: Ask>(&self, request: &R, version: i16) -> Result<R::Answer, WireError> {
+    fn exchange<'a, R: Ask>(
+        &'a self,
+        request: &R,
+        version: Result<i16, WireError>,
+    ) -> impl Future<Output = Result<R::Answer, WireError>> + Send + use<'a, R> {
+        let question = version.and_then(|version| self.question(request, version));
+        async move { self.answer::<R>(question?).await }
+    }
+
+    fn question<R: Ask>(&self, request: &R, version: i16) -> Result<Question, WireError> {
         let shape = shape::of(R::KEY)
             .ok_or_else(|| WireError::Unsupported { broker: self.broker(), what: "a request" })?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let frame = self.encode(request, version, id).map_err(|error| WireError::Malformed {
+            broker: self.broker(),
+            what: shape.name,
+            version,
+            reason: format!("our own request does not encode: {error}"),
+        })?;
+        Ok(Question { shape, version, id, frame })
+    }
+
+    async fn answer<R: Ask>(&self, question: Question) -> Result<R::Answer, WireError> {
+        let Question { shape, version, id, frame } = question;
         let malformed = |reason: String| WireError::Malformed {
             broker: self.broker(),
             what: shape.name,
             version,
             reason,
         };
-        let frame = self
-            .encode(request, version, id)
-            .map_err(|error| malformed(format!("our own request does not encode: {error}")))?;
-
         self.wait_while_throttled().await;
         let mut body = self.send(shape.name, id, frame).await?;
         if R::header_versions(version).1 >= 1 {
@@ -408,6 +432,17 @@ async fn read_answers(
     }
 }
 
+/// Room that is made for a frame before it is there: answers of some hundred groups have less.
+const FRAME_BYTES_USUAL: u64 = 512 << 10;
+
+/// A request as it is sent.
+struct Question {
+    shape: &'static shape::Shape,
+    version: i16,
+    id: i32,
+    frame: Bytes,
+}
+
 enum ReadError {
     TooLarge(WireError),
     Ended(String),
@@ -458,8 +493,8 @@ async fn read_frame(
         }
         return Ok((id, Err(too_large())));
     }
-    // Grows with what arrives, not with what is claimed.
-    let mut body = BytesMut::with_capacity(rest.min(64 << 10) as usize);
+    // Beyond what an answer has as a rule, it grows with what arrives, not with what is claimed.
+    let mut body = BytesMut::with_capacity(rest.min(FRAME_BYTES_USUAL) as usize);
     let mut limited = read.take(rest);
     while (body.len() as u64) < rest {
         if limited.read_buf(&mut body).await? == 0 {

@@ -23,7 +23,7 @@ pub(crate) use messages::{
 #[cfg(test)]
 pub(crate) use messages::{SharePartition, StreamsMember, Subtopology};
 pub(crate) use oauth::Tokens;
-pub(crate) use offset_fetch::{Committed, OffsetFetchAllRequest, Told, commit};
+pub(crate) use offset_fetch::{Commit, Committed, OffsetFetchAllRequest, Told};
 pub(crate) use pace::Traffic;
 pub(crate) use shape::check_assignment;
 pub(crate) use tls::Tls as TlsContext;

@@ -13,7 +13,34 @@ use super::messages::{Ask, Read, write_len, write_text};
 use crate::cluster::sorted::{Named, Sorted};
 
 /// By topic and partition the committed offset, or the error code in its place. Where there is no commit, nothing.
-pub(crate) type Committed = Named<Sorted<i32, Result<i64, i16>>>;
+pub(crate) type Committed = Named<Sorted<i32, Commit>>;
+
+/// A committed offset, or the error code in its place; no larger than an offset, since there are so many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Commit(i64);
+
+impl Commit {
+    /// `None` where there is no commit: −1 says so.
+    pub(crate) fn new(offset: i64, code: i16) -> Option<Self> {
+        match (code, offset) {
+            (0, ..0) => None,
+            (0, offset) => Some(Self(offset)),
+            // Offsets are not negative.
+            (code, _) => Some(Self(i64::from(code) + i64::MIN / 2)),
+        }
+    }
+
+    /// An offset, which is not negative.
+    #[cfg(test)]
+    pub(crate) fn at(offset: i64) -> Self {
+        Self(offset)
+    }
+
+    /// The offset, or the code.
+    pub(crate) fn get(self) -> Result<i64, i16> {
+        if self.0 >= 0 { Ok(self.0) } else { Err((self.0 - i64::MIN / 2) as i16) }
+    }
+}
 
 /// The commits of these groups.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -107,26 +134,14 @@ impl Ask for OffsetFetchAllRequest<'_> {
     }
 }
 
-/// A partition with its commit or its error code.
-type Commit = (i32, Result<i64, i16>);
-
 /// A partition with its commit, if it has one.
-fn partition(read: &mut Read<'_>) -> Result<Option<Commit>, String> {
+fn partition(read: &mut Read<'_>) -> Result<Option<(i32, Commit)>, String> {
     let (index, offset) = (read.i32()?, read.i64()?);
     let _leader_epoch = read.i32()?;
     let _metadata = read.skip_text()?;
     let code = read.i16()?;
     read.tagged_fields()?;
-    Ok(commit(offset, code).map(|commit| (index, commit)))
-}
-
-/// −1 says that there is no commit.
-pub(crate) fn commit(offset: i64, code: i16) -> Option<Result<i64, i16>> {
-    match (code, offset) {
-        (0, ..0) => None,
-        (0, offset) => Some(Ok(offset)),
-        (code, _) => Some(Err(code)),
-    }
+    Ok(Commit::new(offset, code).map(|commit| (index, commit)))
 }
 
 #[cfg(test)]
@@ -146,10 +161,15 @@ mod tests {
 
     #[test]
     fn no_commit_is_no_offset() {
-        assert_eq!(commit(-1, 0), None);
-        assert_eq!(commit(i64::MIN, 0), None);
-        assert_eq!(commit(0, 0), Some(Ok(0)));
-        assert_eq!(commit(-1, 29), Some(Err(29)));
+        let read = |offset, code| Commit::new(offset, code).map(Commit::get);
+        assert_eq!((read(-1, 0), read(i64::MIN, 0)), (None, None));
+        for offset in [0, 1, i64::MAX] {
+            assert_eq!(read(offset, 0), Some(Ok(offset)));
+        }
+        for code in [29, -1, 1, i16::MAX, i16::MIN] {
+            assert_eq!([read(-1, code), read(5, code)], [Some(Err(code)); 2]);
+        }
+        assert_eq!(size_of::<(i32, Commit)>(), 16);
     }
 
     #[test]
@@ -215,7 +235,7 @@ mod tests {
                 let mut committed = Committed::default();
                 for (topic, partitions) in topics {
                     let known: Sorted<_, _> =
-                        partitions.iter().filter_map(|p| Some((p.0, commit(p.1, p.2)?))).collect();
+                        partitions.iter().filter_map(|p| Some((p.0, Commit::new(p.1, p.2)?))).collect();
                     if !known.is_empty() {
                         committed.insert(topic.as_str(), known);
                     }

@@ -5,6 +5,7 @@ use super::super::tests::{commits, ends, listed, metadata, seen};
 use super::*;
 use crate::cluster::ask::{Description, ShareProgress, Trouble, code};
 use crate::cluster::snapshot::{Activity, GroupSnapshot};
+use crate::cluster::wire::Commit;
 
 fn description(members: u32, assigned: &[(&str, &[i32])]) -> Description {
     Description {
@@ -18,7 +19,7 @@ fn description(members: u32, assigned: &[(&str, &[i32])]) -> Description {
 
 fn shares(starts: &[(i32, i64)], unset: &[i32], lags: &[(i32, i64)]) -> ShareProgress {
     let mut progress = ShareProgress::default();
-    progress.starts.insert("t".to_owned(), starts.iter().map(|&(p, at)| (p, Ok(at))).collect());
+    progress.starts.insert("t".to_owned(), starts.iter().map(|&(p, at)| (p, Commit::at(at))).collect());
     progress.unset.insert("t".to_owned(), unset.iter().copied().collect());
     progress.lags.insert("t".to_owned(), lags.iter().copied().collect());
     progress
