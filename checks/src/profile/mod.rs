@@ -158,8 +158,10 @@ impl Column {
             let scalars = self.scalars.get_or_insert_with(|| {
                 Box::new(Scalars { distinct: Distinct::default(), top: Top::new(top_values, string_bytes) })
             });
-            scalars.distinct.add(hash);
-            scalars.top.add(hash, data);
+            // What is listed as frequent was counted as different when it came to be listed.
+            if !scalars.top.add(hash, data) {
+                scalars.distinct.add(hash);
+            }
         }
     }
 

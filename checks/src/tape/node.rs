@@ -199,6 +199,7 @@ impl<'a> Document<'a> {
         text.get(start as usize..start as usize + len as usize).unwrap_or_default()
     }
 
+    #[inline]
     fn data(self, node: &Node) -> Data<'a> {
         match node.kind {
             Kind::Null => Data::Null,
@@ -222,11 +223,13 @@ pub struct Value<'a> {
 
 impl<'a> Value<'a> {
     /// What it is.
+    #[inline]
     pub fn data(self) -> Data<'a> {
         self.document.node(self.index).map_or(Data::Null, |node| self.document.data(node))
     }
 
     /// Its field.
+    #[inline]
     pub fn field(self) -> FieldId {
         self.document.node(self.index).map_or(FieldId::FOLDED, |node| node.field)
     }

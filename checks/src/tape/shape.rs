@@ -48,6 +48,9 @@ impl<'a> From<&'a Step> for PathStep<'a> {
 
 /// Above this many children they are found by hash, at or below by looking at each.
 const SCANNED_CHILDREN: usize = 16;
+/// So often the children of an object are put into another order, because records have them in it: more often, and
+/// there is no order to learn.
+const MOVES_MAX: u32 = 1_024;
 /// Keys and paths longer than this are not worth a field of their own.
 const MAX_KEY_BYTES: usize = 256;
 const MAX_PATH_BYTES: usize = 1_024;
@@ -74,8 +77,10 @@ struct Field {
     parent: FieldId,
     last: Last,
     path: Box<str>,
-    /// Members with a field of their own, in the order in which they were first seen.
+    /// Members with a field of their own, in the order in which records have them, as far as there is one.
     children: Vec<FieldId>,
+    /// Times that one was put elsewhere.
+    moves: u32,
     /// Their positions in `children`, once there are too many to look at each.
     by_key: Option<HashMap<Box<str>, u32, ahash::RandomState>>,
     elements: Option<FieldId>,
@@ -186,8 +191,8 @@ impl Shape {
         {
             return (child, guess);
         }
-        if let Some(found) = self.find(object, key, guess) {
-            return found;
+        if let Some((child, position)) = self.find(object, key, guess) {
+            return (child, self.follow(object, position, guess));
         }
         self.learn_member(object, key)
     }
@@ -221,6 +226,23 @@ impl Shape {
         };
         let position = found(guess..field.children.len()).or_else(|| found(0..guess))?;
         Some((field.children[position], position as u32))
+    }
+
+    /// A member came after those that it was expected before: it is expected there from now on. Gives its position,
+    /// which still is before the guess, as it may have come a second time.
+    fn follow(&mut self, object: FieldId, position: u32, guess: u32) -> u32 {
+        let (from, to) = (position as usize, guess as usize);
+        let Some(field) = self.fields.get_mut(object.0 as usize) else { return position };
+        if from >= to || to > field.children.len() || field.moves >= MOVES_MAX {
+            return position;
+        }
+        field.moves += 1;
+        field.children[from..to].rotate_left(1);
+        if field.by_key.is_some() {
+            let children = field.children.clone();
+            self.index_children(object, &children);
+        }
+        guess - 1
     }
 
     fn has_key(&self, field: FieldId, key: &str) -> bool {
@@ -331,6 +353,7 @@ impl Field {
             last,
             path,
             children: Vec::new(),
+            moves: 0,
             by_key: None,
             elements: None,
             any_key: None,

@@ -1,0 +1,196 @@
+//! What examining a record costs: decode, schema, ten checks and the whole profile, on one core, beside an assembly of
+//! well-kept crates in the same run.
+//!
+//! `cargo bench --workspace --bench examine`; see docs/performance.md. Both take the same records in turns, in panes of
+//! so many; what they counted is held against each other before any figure is shown.
+
+mod naive;
+mod orders;
+
+use std::hint::black_box;
+
+use anyhow::{Context as _, Result, ensure};
+use checks::examine::{Accumulator, Decoded, Examiner};
+use checks::limits::Limits;
+use checks::record::{RecordView, Timestamp};
+use checks::report::PaneSummary;
+use checks::rules::{CheckFile, Loader};
+use checks::tape::{Tape, json};
+
+use naive::Naive;
+
+/// Records of a pane.
+const PANE: usize = 20_000;
+/// When they were written.
+const NOW_MS: i64 = 1_764_000_000_000;
+/// Panes of each, in turns.
+const ROUNDS: usize = 15;
+
+/// CPU time of this thread, in nanoseconds, as the kernel counts it.
+fn cpu_ns() -> Result<u64> {
+    // The kernel brings a thread's time up to date when it leaves the CPU.
+    std::thread::yield_now();
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    stat.split(' ').next().context("/proc/thread-self/schedstat")?.parse().context("nanoseconds")
+}
+
+/// Nanoseconds a record.
+fn timed(records: usize, work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let before = cpu_ns()?;
+    work()?;
+    Ok((cpu_ns()? - before) as f64 / records as f64)
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// Ours: what the agent does with a record, from its bytes to the pane.
+struct Ours {
+    examiner: Examiner,
+    tape: Tape,
+    limits: Limits,
+}
+
+impl Ours {
+    fn new(checks: &str, schema: &str) -> Result<Self> {
+        let limits = Limits::default();
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join("order.json"), schema)?;
+        let path = folder.path().join("orders.yaml");
+        let file =
+            CheckFile::parse(&path, checks, &Loader::files(&limits)).map_err(|e| anyhow::anyhow!("{e}"))?;
+        let examiner = Examiner::new(file.for_topic("orders"), &limits)?;
+        Ok(Self { examiner, tape: Tape::new(), limits })
+    }
+
+    fn decode(&mut self, payload: &[u8]) -> Result<()> {
+        let decoded = json::decode(payload, self.examiner.shape_mut(), &mut self.tape, &self.limits);
+        black_box(decoded).map(drop).map_err(|failure| anyhow::anyhow!("{failure}"))
+    }
+
+    /// Nanoseconds a record, and what came of it.
+    fn pane(&mut self, records: &[String]) -> Result<(f64, Accumulator, PaneSummary)> {
+        let mut pane = self.examiner.accumulator();
+        let ns = timed(records.len(), || {
+            records.iter().enumerate().for_each(|(at, r)| self.take(at, r.as_bytes(), &mut pane));
+            Ok(())
+        })?;
+        let summary = self.examiner.summary(&pane);
+        Ok((ns, pane, summary))
+    }
+
+    fn take(&mut self, offset: usize, payload: &[u8], pane: &mut Accumulator) {
+        let record = RecordView {
+            topic: "orders",
+            partition: 0,
+            offset: offset as i64,
+            timestamp: Timestamp::Created(NOW_MS),
+            key: None,
+            value: Some(payload),
+            headers: &[],
+        };
+        pane.read(&record, NOW_MS, false);
+        let decoded = match json::decode(payload, self.examiner.shape_mut(), &mut self.tape, &self.limits) {
+            Ok(document) => Decoded::Document(document),
+            Err(failure) => Decoded::Failed(failure),
+        };
+        self.examiner.examine(&record, decoded, None, pane);
+    }
+}
+
+/// What of the work is done.
+const STAGES: [(&str, &str); 4] = [
+    ("decode", ""),
+    ("and profile", "version: 1\ntopic: orders\ndecode: { value: json }\n"),
+    ("and ten checks, one of them the schema", orders::CHECKS),
+    ("naive", ""),
+];
+
+fn main() -> Result<()> {
+    // `cargo bench` adds `--bench`.
+    let only: Option<String> = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
+    let records = orders::orders(PANE);
+    let bytes: usize = records.iter().map(String::len).sum();
+    let mut figures: Vec<Vec<f64>> = vec![Vec::new(); STAGES.len()];
+    let mut decoder = Ours::new(orders::CHECKS, orders::SCHEMA)?;
+    let mut profiler = Ours::new(STAGES[1].1, orders::SCHEMA)?;
+    let mut ours = Ours::new(orders::CHECKS, orders::SCHEMA)?;
+    for round in 0..ROUNDS {
+        for (stage, (name, _)) in STAGES.iter().enumerate() {
+            if only.as_ref().is_some_and(|only| only != name) {
+                continue;
+            }
+            let ns = match stage {
+                0 => timed(PANE, || records.iter().try_for_each(|r| decoder.decode(r.as_bytes())))?,
+                1 => profiler.pane(&records)?.0,
+                2 => {
+                    let (ns, pane, summary) = ours.pane(&records)?;
+                    if round == 0 {
+                        let mut naive = Naive::new(orders::SCHEMA)?;
+                        records.iter().try_for_each(|r| naive.take(r.as_bytes()))?;
+                        hold_against_each_other(&summary, &naive)?;
+                        let fields = summary.fields.len();
+                        let bytes = pane.approximate_bytes() / fields;
+                        say(&format!("{fields} fields, {bytes} bytes a field in a full pane"));
+                    }
+                    ns
+                }
+                _ => {
+                    let mut naive = Naive::new(orders::SCHEMA)?;
+                    timed(PANE, || records.iter().try_for_each(|r| naive.take(r.as_bytes())))?
+                }
+            };
+            figures[stage].extend((round > 0).then_some(ns));
+        }
+    }
+    say(&format!("{PANE} orders of {} bytes, {} panes of each\n", bytes / PANE, ROUNDS - 1));
+    say("| | ns a record | records a second |\n|---|---|---|");
+    let mut medians = Vec::new();
+    for ((name, _), figures) in STAGES.iter().zip(figures).filter(|(_, figures)| !figures.is_empty()) {
+        let ns = median(figures);
+        say(&format!("| {name} | {ns:.0} | {:.0} |", 1e9 / ns));
+        medians.push(ns);
+    }
+    if let [.., ours, naive] = medians.as_slice() {
+        say(&format!("\nratio {:.2}", naive / ours));
+    }
+    Ok(())
+}
+
+/// Both have seen the same.
+fn hold_against_each_other(summary: &PaneSummary, naive: &Naive) -> Result<()> {
+    ensure!(
+        summary.fields.len() == naive.fields.len(),
+        "{} fields, {}",
+        summary.fields.len(),
+        naive.fields.len()
+    );
+    for field in &summary.fields {
+        let other = naive.fields.get(&field.path).with_context(|| field.path.clone())?;
+        ensure!((field.present, field.null) == (other.present, other.null), "{}", field.path);
+    }
+    let ids = [
+        "schema-valid",
+        "decodes",
+        "amount-range",
+        "status-known",
+        "currency-form",
+        "quantity",
+        "email-present",
+        "email-null",
+        "country-length",
+        "ids-unique",
+    ];
+    for (id, other) in ids.iter().zip(naive.tallies) {
+        let ours = summary.rule(id).with_context(|| (*id).to_owned())?;
+        ensure!((ours.checked, ours.failed) == other, "{id}: {} of {}, {other:?}", ours.failed, ours.checked);
+    }
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "its output is what it is for")]
+fn say(line: &str) {
+    println!("{line}");
+}
