@@ -166,7 +166,7 @@ impl Topic {
             // Decoded for other rules than those of its pane.
             early = None;
         }
-        accumulator.read(record, times);
+        accumulator.read(record, Times { is_late: placed.late, ..times });
         if !is_caught_up {
             accumulator.catching_up();
         } else if !is_bad_time {

@@ -22,7 +22,7 @@ use crate::offline::{self, Beside, Judged, Piece};
 use crate::record::{Header, RecordView, Timestamp};
 use crate::report::PaneSummary;
 use crate::rules::{
-    CheckFile, CheckSet, Fixture, FixtureRecord, Rule, TopicRules, TopicSelector, WindowTime,
+    self, CheckFile, CheckSet, Fixture, FixtureRecord, PaneTimes, Rule, TopicRules, TopicSelector, WindowTime,
 };
 use crate::verdict::{Status, Verdict};
 
@@ -137,9 +137,10 @@ fn verdicts(file: &CheckFile, fixture: &Fixture, limits: &Limits) -> Vec<(String
             let repeated = before.flat_map(|w| std::iter::repeat_n(w.given.as_slice(), w.repeat as usize));
             let windows: Vec<&[FixtureRecord]> = repeated.chain([fixture.given.as_slice()]).collect();
             let first_ms = from_ms - (windows.len() as i64 - 1) * size_ms;
-            let judged = match rules.window.by {
-                WindowTime::Record => story.by_record_time(&windows, first_ms),
-                WindowTime::Event => story.by_event_time(&windows, first_ms),
+            let judged = match (rules.window.gap_ms, rules.window.by) {
+                (Some(gap_ms), _) => story.sessions(&windows, from_ms, gap_ms),
+                (None, WindowTime::Record) => story.by_record_time(&windows, first_ms),
+                (None, WindowTime::Event) => story.by_event_time(&windows, first_ms),
             };
             judged
                 .into_iter()
@@ -186,7 +187,8 @@ impl<'a> Story<'a> {
                 }
             }
             let summary = self.piece.turn_over();
-            last = Some(self.close(summary, &others(given), from_ms));
+            let to_ms = from_ms + self.rules.window.size_ms;
+            last = Some(self.close(summary, &others(given), (from_ms, to_ms)));
         }
         last
     }
@@ -210,15 +212,64 @@ impl<'a> Story<'a> {
         for (at, given) in windows.iter().enumerate() {
             self.piece.turn_to(at);
             let summary = self.piece.turn_over();
-            last = Some(self.close(summary, &others(given), first_ms + at as i64 * size_ms));
+            let from_ms = first_ms + at as i64 * size_ms;
+            last = Some(self.close(summary, &others(given), (from_ms, from_ms + size_ms)));
         }
         last
     }
 
+    /// Reads everything in its order, and judges session by session. What is given before begins so far
+    /// ahead that it is a session of its own; where the last part is several, its last one counts.
+    fn sessions(&mut self, windows: &[&[FixtureRecord]], from_ms: i64, gap_ms: i64) -> Option<Judged> {
+        let window = self.rules.window;
+        let stride_ms = window.size_ms + gap_ms + window.allowed_lateness_ms;
+        let first_ms = from_ms - (windows.len() as i64 - 1) * stride_ms;
+        let mut told: Vec<(&FixtureRecord, i64, i64)> = Vec::new();
+        let mut panes: BTreeMap<i64, PaneTimes> = BTreeMap::new();
+        for (given, from_ms) in windows.iter().zip((first_ms..).step_by(stride_ms as usize)) {
+            for record in given.iter() {
+                let record_ms = from_ms + record.at_ms;
+                let at_ms = self.at_ms(record, record_ms);
+                let start_ms = at_ms.div_euclid(window.pane_ms) * window.pane_ms;
+                let new = PaneTimes {
+                    start_ms,
+                    end_ms: start_ms + window.pane_ms,
+                    first_ms: at_ms,
+                    last_ms: at_ms,
+                };
+                panes.entry(start_ms).and_modify(|pane| *pane = pane.see(at_ms, at_ms)).or_insert(new);
+                told.push((record, record_ms, at_ms));
+            }
+        }
+        let sessions = rules::sessions(panes.into_values(), gap_ms, window.size_ms);
+        for (record, record_ms, at_ms) in told {
+            let session = sessions.partition_point(|session| session.start_ms <= at_ms);
+            self.piece.turn_to(session.checked_sub(1).unwrap_or(NO_WINDOW));
+            for _ in 0..record.repeat {
+                self.take(record, record_ms);
+            }
+        }
+        let mut last = None;
+        for (at, session) in sessions.iter().enumerate() {
+            self.piece.turn_to(at);
+            let summary = self.piece.turn_over();
+            last = Some(self.close(summary, &BTreeMap::new(), (session.from_ms, session.to_ms)));
+        }
+        last.or_else(|| {
+            let nothing = || Verdict::without(Status::Unknown, "no record is given: there is no session");
+            let checks = self.rules.rules.iter().map(|rule| (Arc::clone(rule), nothing())).collect();
+            Some(Judged { checks, from_ms, to_ms: from_ms })
+        })
+    }
+
     /// Judges the next window.
-    fn close(&mut self, summary: PaneSummary, others: &BTreeMap<String, u64>, from_ms: i64) -> Judged {
+    fn close(
+        &mut self,
+        summary: PaneSummary,
+        others: &BTreeMap<String, u64>,
+        (from_ms, to_ms): (i64, i64),
+    ) -> Judged {
         let size_ms = self.rules.window.size_ms;
-        let to_ms = from_ms + size_ms;
         let mut lead = PaneSummary::default();
         self.recent.iter().for_each(|window| lead.merge(window));
         let beside = Beside {
@@ -540,5 +591,33 @@ mod tests {
         // What comes in the window before and happened in this one.
         let early = format!("{{ given: [{}, {}] }}", at(-30, 5), at(3, 6));
         assert_eq!(of_file(&file(&early, &at(5, 6), 2))[0].0, Status::Pass);
+    }
+
+    #[test]
+    fn a_session_of_a_test_is_whole_and_those_before_make_its_past() {
+        let file = |before: &str, given: &str, check: &str| {
+            format!(
+                "version: 1\ntopic: loads\nwindow: {{ gap: 30s, longest: 10m }}\nchecks:\n  - {{ id: a, {check} }}\ntests:\n  - {{ name: t, before: [{before}], given: [{given}], expect: {{ a: pass }} }}\n"
+            )
+        };
+        let got = |before: &str, given: &str, check: &str| of_file(&file(before, given, check))[0].clone();
+        let count = "metric: rowCount, mustBe: 3";
+        let at = |seconds: u32| format!("{{ value: {{ x: 1 }}, at: {seconds}s }}");
+        let all = |times: &[u32]| times.iter().map(|t| at(*t)).collect::<Vec<_>>().join(", ");
+        // Given in any order; two records a gap apart are two sessions, and the last one counts.
+        assert_eq!(got("", &all(&[50, 0, 25]), count).0, Status::Pass);
+        assert_eq!(got("", &all(&[0, 25, 55, 60, 65]), count).0, Status::Pass);
+        assert_eq!(got("", &all(&[0, 25, 54, 60, 65]), count).0, Status::Fail);
+        assert_eq!(got("", "", count).0, Status::Unknown, "no session, no verdict");
+        // Sessions before, of other lengths, and what is usual.
+        let usual = "metric: rowCount, baseline: previous";
+        let before = format!(
+            "{{ given: [{{ value: 1, repeat: 40 }}], repeat: 6 }}, {{ given: [{}], repeat: 6 }}",
+            "{ value: 1, repeat: 20 }, { value: 1, at: 20s, repeat: 20 }"
+        );
+        let (status, message) = got(&before, "{ value: 1, repeat: 9 }", usual);
+        assert_eq!(status, Status::Fail, "{message}");
+        assert!(message.contains("usual in 12 windows before: 40,"), "{message}");
+        assert_eq!(got(&before, "{ value: 1, repeat: 41 }", usual).0, Status::Pass);
     }
 }

@@ -7,6 +7,7 @@ const WINDOW: Window = Window {
     pane_ms: 10_000,
     allowed_lateness_ms: 30_000,
     by: WindowTime::Record,
+    gap_ms: None,
 };
 const IDLE_MS: i64 = 15_000;
 const NOW: i64 = 1_700_000_000_000;

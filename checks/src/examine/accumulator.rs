@@ -42,6 +42,8 @@ pub struct Times {
     pub own_ms: Option<i64>,
     /// Its own was missing, negative or far in the future.
     pub is_bad: bool,
+    /// Its own pane is gone: it is counted in another, whose first and last records are others.
+    pub is_late: bool,
     /// Why it goes by its own although windows go by event time ([`fallback`](super::fallback)).
     pub fallback: Option<&'static str>,
 }
@@ -49,7 +51,13 @@ pub struct Times {
 impl Times {
     /// Of a record that goes by its own time; `is_bad` says that `at_ms` is that of its arrival instead.
     pub fn own(at_ms: i64, is_bad: bool) -> Self {
-        Self { at_ms, own_ms: (!is_bad && at_ms > 0).then_some(at_ms), is_bad, fallback: None }
+        Self {
+            at_ms,
+            own_ms: (!is_bad && at_ms > 0).then_some(at_ms),
+            is_bad,
+            is_late: false,
+            fallback: None,
+        }
     }
 
     /// The same, although windows go by event time.
@@ -101,7 +109,7 @@ impl Accumulator {
     /// A record of this pane was read.
     pub fn read(&mut self, record: &RecordView<'_>, times: Times) {
         let seen = &mut self.seen;
-        let is_first = seen.read == 0;
+        let is_first = (seen.first_record_ms, seen.last_record_ms) == (0, 0);
         let at_ms = times.at_ms;
         self.at_ms = at_ms;
         seen.read += 1;
@@ -111,6 +119,9 @@ impl Accumulator {
         seen.bad_timestamps += u64::from(times.is_bad);
         if let Some(why) = times.fallback {
             count_reason(&mut seen.time_fallbacks, why, 1);
+        }
+        if times.is_late {
+            return;
         }
         seen.first_record_ms = if is_first { at_ms } else { seen.first_record_ms.min(at_ms) };
         seen.last_record_ms = if is_first { at_ms } else { seen.last_record_ms.max(at_ms) };

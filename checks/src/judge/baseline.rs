@@ -97,11 +97,12 @@ fn tolerance(centre: f64, mad: f64) -> f64 {
     (6.0 * MAD_TO_SIGMA * mad).max(0.2 * centre).max(3.0 * centre.sqrt())
 }
 
-/// Windows of the same length that ended before this one began.
+/// Windows of the same length (sessions: of any) that ended before this one began.
 pub(super) fn earlier<'a>(window: &Window<'_>, ctx: &Context<'a>) -> Vec<&'a HistoryWindow> {
     let length = |from: i64, to: i64| to.saturating_sub(from);
     let comparable = |w: &&HistoryWindow| {
-        w.to_ms <= window.from_ms && length(w.from_ms, w.to_ms) == length(window.from_ms, window.to_ms)
+        w.to_ms <= window.from_ms
+            && (ctx.sessions || length(w.from_ms, w.to_ms) == length(window.from_ms, window.to_ms))
     };
     ctx.history.iter().filter(comparable).collect()
 }

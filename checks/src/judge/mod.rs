@@ -62,6 +62,8 @@ pub struct Context<'a> {
     pub counterpart: Option<u64>,
     /// What must not be shown.
     pub redact: Option<&'a Redaction>,
+    /// Windows are sessions: earlier ones of any length are compared with.
+    pub sessions: bool,
 }
 
 impl Context<'_> {
@@ -75,6 +77,7 @@ impl Context<'_> {
             lead: None,
             counterpart: None,
             redact: None,
+            sessions: false,
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct History {
     previous: VecDeque<Past>,
     /// By hour of the week.
     seasons: BTreeMap<i64, VecDeque<Past>>,
+    /// The gap that ended them, where they are sessions.
+    gap_ms: Option<i64>,
 }
 
 impl History {
@@ -55,13 +57,20 @@ impl History {
     ) {
         let of = |kind: Kind| rules.rules.iter().any(|r| compares_with(r) == Some(kind));
         let (previous, seasonal) = (of(Kind::Previous), of(Kind::Seasonal));
+        // Sessions compare with sessions.
+        let is_other_kind = self.gap_ms != rules.window.gap_ms;
+        self.gap_ms = rules.window.gap_ms;
+        if is_other_kind {
+            self.take_back(i64::MIN);
+        }
         if !previous && !seasonal {
             self.previous.clear();
             self.seasons.clear();
             return;
         }
         let past = Past { from_ms, to_ms, summary: Arc::new(slim(summary, rules)), failed };
-        if seasonal && to_ms.rem_euclid(SEASON_EVERY_MS) < rules.window.size_ms {
+        let is_its_turn = to_ms.rem_euclid(SEASON_EVERY_MS) < rules.window.size_ms;
+        if seasonal && (is_its_turn || rules.window.gap_ms.is_some()) {
             let season = self.seasons.entry(hour_of_week(from_ms)).or_default();
             put(season, past.clone(), SEASON_MAX);
         }
@@ -105,6 +114,12 @@ impl History {
             .map(|past| (past.to_ms, past))
             .collect();
         windows.into_values().map(shown).collect()
+    }
+
+    /// Forgets windows that end at this time or later: they are judged anew.
+    pub fn take_back(&mut self, from_ms: i64) {
+        self.previous.retain(|p| p.to_ms < from_ms);
+        self.seasons.values_mut().for_each(|s| s.retain(|p| p.to_ms < from_ms));
     }
 
     /// Forgets windows that ended before.

@@ -344,6 +344,7 @@ pub fn judge_beside(
             lead: beside.lead,
             counterpart,
             redact: Some(&rules.redact),
+            sessions: rules.window.gap_ms.is_some(),
             ..judge::Context::at(now_ms.unwrap_or(to_ms))
         };
         judge::judge(rule, &window, &context)

@@ -131,7 +131,7 @@ fn read_bound(
 
 /// Can any value there is pass, and can any fail? Decided at the ends of the unit's values and on
 /// both sides of each bound, which is where the answer changes.
-fn outcomes(threshold: Threshold, unit: Unit, floor: Option<f64>, has_most: bool) -> (bool, bool) {
+pub(super) fn outcomes(threshold: Threshold, unit: Unit, floor: Option<f64>, has_most: bool) -> (bool, bool) {
     let low = floor.unwrap_or(f64::MIN);
     let high = if unit == Unit::Percent && has_most { 100.0 } else { f64::MAX };
     let beside = |t: f64| {

@@ -153,6 +153,7 @@ fn resolve(reader: &Reader<'_>, node: &Node, loader: &Loader<'_>) -> Option<Chec
     for rule in &rules {
         reachable(reader, &file, rule, &decode, sample);
         shown(reader, &file, rule, &redact);
+        window::in_sessions(reader, metric_span(&file, rule), rule, window);
     }
     sense::together(&file, &rules, segment_by.as_ref(), sample, window);
     Some(CheckFile {

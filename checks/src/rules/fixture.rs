@@ -137,20 +137,22 @@ fn record(
 /// Is the record one of its window?
 fn within(map: &Map<'_, '_, '_>, at_ms: i64, window: Window) {
     let size = show_duration_ms(window.size_ms);
-    let (most_ms, message) = match window.by {
-        WindowTime::Record => (window.size_ms, format!("the record is not in the window of {size}")),
-        // By event time a record may come after the window that it is of.
-        WindowTime::Event => (
-            window.size_ms.saturating_add(window.allowed_lateness_ms),
-            format!(
-                "the record comes after the window of {size} and the allowed lateness of {}",
-                show_duration_ms(window.allowed_lateness_ms)
-            ),
-        ),
+    let (what, key) = match window.gap_ms {
+        Some(_) => (format!("a session of at most {size}"), "longest"),
+        None => (format!("the window of {size}"), "size"),
     };
-    if at_ms >= most_ms {
+    // By event time a record may come after the window that it is of.
+    let (late_ms, late) = match window.by {
+        WindowTime::Record => (0, String::new()),
+        WindowTime::Event => {
+            let late = show_duration_ms(window.allowed_lateness_ms);
+            (window.allowed_lateness_ms, format!(", nor late by at most {late}"))
+        }
+    };
+    if at_ms >= window.size_ms.saturating_add(late_ms) {
         let span = map.get("at").map_or(map.span(), |node| node.span);
-        map.reader().error_help(span, message, "write an earlier `at`, or a longer `window.size`");
+        let message = format!("the record is not in {what}{late}");
+        map.reader().error_help(span, message, format!("write an earlier `at`, or a longer `window.{key}`"));
     }
 }
 

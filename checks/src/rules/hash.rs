@@ -77,7 +77,8 @@ pub(super) fn of_topic(rules: &TopicRules) -> u64 {
 /// tally.
 pub(super) fn of_definition(rules: &TopicRules, rule: &Rule) -> u64 {
     let mut hash = Fnv::new();
-    let window = Window { size_ms: 0, every_ms: 0, pane_ms: 0, allowed_lateness_ms: 0, ..rules.window };
+    let window =
+        Window { size_ms: 0, every_ms: 0, pane_ms: 0, allowed_lateness_ms: 0, gap_ms: None, ..rules.window };
     head(&mut hash, &rules.decode, window, rules.sample, &rules.time);
     metric(&mut hash, &rule.metric);
     segment_by(&mut hash, rule.segment_by.as_ref().filter(|_| rule.metric.has_segments()));
@@ -101,6 +102,10 @@ fn head(hash: &mut Fnv, decode: &Decode, window: Window, sample: Sample, time: &
     if window.every_ms != window.pane_ms {
         hash.text("every");
         hash.bytes(&window.every_ms.to_le_bytes());
+    }
+    if let Some(gap_ms) = window.gap_ms {
+        hash.text("gap");
+        hash.bytes(&gap_ms.to_le_bytes());
     }
     if window.by == WindowTime::Event {
         hash.text("by event time");

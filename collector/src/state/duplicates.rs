@@ -1,8 +1,8 @@
 //! What `duplicateValues` counts for ever.
 //!
 //! A verdict looks at one window; a total must be a sum. So each pane counts, once it is closed, the
-//! extra copies that it adds to the window before it (where windows tumble: to what its own had before
-//! it): for every value of the pane, its occurrences there, less one if no pane of the window before has
+//! extra copies that it adds to the window before it (where windows tumble or are sessions: to what its
+//! own had before it): for every value of the pane, its occurrences there, less one if no pane of the window before has
 //! it. Over panes this adds up to the records
 //! that repeat a value seen within a window's length before them, whatever the order in which the
 //! panes were told. Where a sketch keeps only a sample of the values (by hash), the copies among the
@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use checks::report::Uniqueness;
-use checks::rules::{Metric, TopicRules};
+use checks::rules::{Metric, TopicRules, Window};
 
 use super::panes::{PaneKey, Panes};
 
@@ -21,16 +21,19 @@ pub(crate) fn rules_of(rules: &TopicRules) -> Vec<&str> {
     of.map(|r| r.id.as_str()).collect()
 }
 
-/// The extra copies that a pane adds to the window that ends with it.
+/// Where the window begins that ends with a pane, or that it is in where windows tumble.
+pub(crate) fn from_ms(key: PaneKey, window: &Window) -> i64 {
+    if window.tumbles() { window.last_end_ms(key.0) } else { key.1.saturating_sub(window.size_ms) }
+}
+
+/// The extra copies that a pane adds to its window, which begins at `from_ms`.
 pub(crate) fn added_by(
     panes: &Panes,
     key: PaneKey,
+    from_ms: i64,
     rules: &TopicRules,
     ids: &[&str],
 ) -> BTreeMap<String, u64> {
-    let window = &rules.window;
-    let from_ms =
-        if window.tumbles() { window.last_end_ms(key.0) } else { key.1.saturating_sub(window.size_ms) };
     let mut added = BTreeMap::new();
     for id in ids {
         let (mut own, mut before) = (Vec::new(), Vec::new());

@@ -128,6 +128,11 @@ impl Findings {
         Some(finding)
     }
 
+    /// When it began, if it is open.
+    pub(crate) fn opened_ms(&self, key: &Key) -> Option<i64> {
+        self.open.get(key).map(|kept| kept.finding.at_ms)
+    }
+
     /// Is it open?
     pub(crate) fn is_open(&self, key: &Key) -> bool {
         self.open.contains_key(key)

@@ -16,6 +16,8 @@ pub(crate) struct Moment<'a> {
     /// What must not be shown.
     pub(crate) redact: &'a Redaction,
     pub(crate) past: &'a History,
+    /// Windows are sessions.
+    pub(crate) sessions: bool,
     /// What the patterns see before the window.
     pub(crate) lead: Option<&'a PaneSummary>,
 }
@@ -38,8 +40,14 @@ pub(crate) fn judge(
         lead: moment.lead,
         counterpart: None,
         redact: Some(moment.redact),
+        sessions: moment.sessions,
     };
     judge::judge(rule, &window, &context)
+}
+
+/// Is it judged when a window ends? Others have times of their own.
+pub(crate) fn goes_by_window(rule: &Rule) -> bool {
+    !matches!(rule.metric, Metric::Freshness | Metric::Ratio { .. })
 }
 
 /// Does it go by tallies that an agent made with its own copy of the rule?

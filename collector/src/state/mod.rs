@@ -24,6 +24,7 @@ mod pipelines;
 mod publish;
 mod ratios;
 mod rules_differ;
+mod sessions;
 mod tally;
 mod topic;
 mod traces;
@@ -391,7 +392,9 @@ impl State {
                 topic.close_windows(desk);
                 let window = desk.rules.window;
                 let reach_ms = reach_ms(desk.rules);
-                let keep_ms = window.size_ms + reach_ms + window.allowed_lateness_ms + window.pane_ms;
+                let gap_ms = window.gap_ms.unwrap_or(0);
+                let keep_ms =
+                    window.size_ms + gap_ms + reach_ms + window.allowed_lateness_ms + window.pane_ms;
                 topic.panes.age(watermark_ms.saturating_sub(keep_ms), topic.held_ms);
                 topic.forget_minutes();
                 desk.told.extend(levels::look(topic, desk.name, desk.rules, desk.findings));

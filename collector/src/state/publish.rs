@@ -9,6 +9,7 @@ use checks::verdict::Verdict;
 use super::State;
 use super::topic::Topic;
 use super::traces::{Hop, Joiner};
+use super::windows::Span;
 use crate::view::{AgentView, CheckView, HopView, PipelineView, SloView, TopicView, View, WindowView};
 
 impl State {
@@ -130,7 +131,7 @@ fn hop_view(from: &str, to: &str, hop: &Hop) -> HopView {
 }
 
 fn window_view(topic: &Topic) -> Option<WindowView> {
-    let (from_ms, to_ms) = topic.windows.span?;
+    let Span { from_ms, to_ms, .. } = topic.windows.span?;
     let summary = Arc::clone(topic.windows.last.as_ref()?);
     Some(WindowView { from_ms, to_ms, summary })
 }

@@ -12,7 +12,7 @@ use checks::verdict::Verdict;
 use super::State;
 use super::judging;
 use super::topic::Topic;
-use super::verdicts::{Given, Said};
+use super::verdicts::Given;
 use super::windows::{WINDOWS_MAX, amendable};
 
 /// Records of a window, if every pane of it lies within and it was read from its beginning.
@@ -65,14 +65,18 @@ impl State {
         let state = topic.windows.checks.get(&rule.id);
         let most = |windows: i64| last_ms - (windows - 1) * window.every_ms;
         let keep = amendable(&window);
-        let (first_ms, said) = match (state, again_ms) {
-            (None, _) => (last_ms, None),
-            (Some(state), None) => (window.next_end_ms(state.verdict.to_ms).max(most(WINDOWS_MAX)), None),
-            (Some(state), Some(late_ms)) => {
-                let late_ms = window.next_end_ms(late_ms.min(state.verdict.to_ms));
-                (late_ms.max(most(keep as i64)), Some(Said::from([(rule.id.clone(), state.said())])))
+        let judged_ms = state.map(|state| state.verdict.to_ms);
+        let first_ms = match (judged_ms, again_ms) {
+            (None, _) => last_ms,
+            (Some(judged_ms), None) => window.next_end_ms(judged_ms).max(most(WINDOWS_MAX)),
+            (Some(judged_ms), Some(late_ms)) => {
+                window.next_end_ms(late_ms.min(judged_ms)).max(most(keep as i64))
             }
         };
+        let mut said = None;
+        if again_ms.is_some() && judged_ms.is_some() {
+            self.with_desk(name, |topic, desk| said = Some(topic.said(desk)));
+        }
         let mut end_ms = first_ms;
         while end_ms <= last_ms {
             let verdict = self.ratio(name, rules, rule, of, end_ms);

@@ -9,6 +9,7 @@ use super::testing::*;
 use super::{Applied, State};
 
 mod late;
+mod sessions;
 
 fn state(rules: Vec<checks::rules::Rule>) -> (State, u64) {
     let config = config(checks(rules, vec![]));

@@ -26,6 +26,8 @@ pub(crate) struct CheckState {
     streak: Streak,
     /// The windows that may be judged again, the last one at the end, and what stood before each.
     before: VecDeque<Before>,
+    /// The last verdicts were taken back: what stood before them.
+    taken_back: Option<Option<Standing>>,
 }
 
 /// Failing windows in a row.
@@ -50,8 +52,16 @@ struct Before {
     standing: Option<Standing>,
 }
 
-/// What was said of windows that are judged again, by check: the end of each, and its status.
-pub(crate) type Said = BTreeMap<String, Vec<(i64, Status)>>;
+/// What was said of windows that are judged again, by check.
+pub(crate) type Said = BTreeMap<String, SaidOf>;
+
+/// What was said of the windows of one check.
+pub(crate) struct SaidOf {
+    /// The end of each window, and its status.
+    windows: Vec<(i64, Status)>,
+    /// There was a finding that was not over.
+    is_open: bool,
+}
 
 /// A verdict on a window.
 pub(crate) struct Given<'a> {
@@ -69,7 +79,7 @@ impl CheckState {
     /// `keep` windows may be judged again.
     fn next(last: Option<Self>, verdict: Verdict, began_ms: i64, keep: usize) -> Self {
         let (mut before, mut standing) = match last {
-            Some(last) => (last.before.clone(), Some(last.standing())),
+            Some(last) => (last.before.clone(), last.standing()),
             None => (VecDeque::new(), None),
         };
         while let Some(later) = before.back().copied().filter(|window| window.to_ms >= verdict.to_ms) {
@@ -91,15 +101,30 @@ impl CheckState {
             Status::Fail | Status::Error if streak.windows == 0 => Streak { windows: 1, began_ms },
             Status::Fail | Status::Error => Streak { windows: streak.windows.saturating_add(1), ..streak },
         };
-        Self { verdict, since_ms, streak, before }
+        Self { verdict, since_ms, streak, before, taken_back: None }
     }
 
-    fn standing(&self) -> Standing {
+    /// Takes back what was said of windows that ended at this time or later; another verdict follows.
+    pub(crate) fn take_back(&mut self, from_ms: i64) {
+        while let Some(later) = self.before.back().copied().filter(|window| window.to_ms >= from_ms) {
+            self.before.pop_back();
+            self.taken_back = Some(later.standing);
+        }
+    }
+
+    fn standing(&self) -> Option<Standing> {
+        if let Some(standing) = self.taken_back {
+            return standing;
+        }
+        Some(self.now())
+    }
+
+    fn now(&self) -> Standing {
         Standing { status: self.verdict.status, since_ms: self.since_ms, streak: self.streak }
     }
 
     /// What was said of the windows that may be judged again.
-    pub(crate) fn said(&self) -> Vec<(i64, Status)> {
+    fn said(&self) -> Vec<(i64, Status)> {
         let after = self.before.iter().skip(1).map(|window| window.standing.map(|s| s.status));
         let statuses = after.chain([Some(self.verdict.status)]);
         let windows = self.before.iter().zip(statuses);
@@ -108,6 +133,16 @@ impl CheckState {
 }
 
 impl Topic {
+    /// What was said of the windows that may be judged again.
+    pub(crate) fn said(&self, desk: &Desk<'_>) -> Said {
+        let of = |(id, state): (&String, &CheckState)| {
+            let source = FindingSource::Check(id.clone());
+            let is_open = opened_ms(desk.findings, desk.name, &source).is_some();
+            (id.clone(), SaidOf { windows: state.said(), is_open })
+        };
+        self.windows.checks.iter().map(of).collect()
+    }
+
     /// Notes a verdict, and raises or resolves its finding.
     pub(crate) fn record(&mut self, rule: &Rule, given: Given<'_>, keep: usize, desk: &mut Desk<'_>) {
         let Given { verdict, began_ms, again, more } = given;
@@ -115,20 +150,24 @@ impl Topic {
         let (findings, topic) = (&mut *desk.findings, desk.name);
         let source = FindingSource::Check(rule.id.clone());
         let verdict = &state.verdict;
+        let opened_ms = opened_ms(findings, topic, &source);
+        // What began after a window does not end with what is now said of that one.
+        let ends = again.is_none() || opened_ms.is_some_and(|opened_ms| opened_ms < verdict.to_ms);
         let told = match verdict.status {
             Status::Fail | Status::Error if state.streak.windows >= rule.for_windows.max(1) => {
                 // What was found before, and has ended since, is not found a second time.
-                let said = again.and_then(|said| said.get(&rule.id)).into_iter().flatten();
-                let is_same = said.into_iter().any(|s| *s == (verdict.to_ms, verdict.status));
-                let is_over = more && is_same && !is_open(findings, topic, &source);
+                let said = again.and_then(|said| said.get(&rule.id)).filter(|said| !said.is_open);
+                let is_same =
+                    said.is_some_and(|said| said.windows.contains(&(verdict.to_ms, verdict.status)));
+                let is_over = more && is_same && opened_ms.is_none();
                 let draft = (!is_over).then(|| draft(topic, rule, source, &state));
                 draft.and_then(|draft| findings.raise(state.streak.began_ms, draft))
             }
             // Too few in a row, now that one of them is judged otherwise.
-            Status::Fail | Status::Error if again.is_some() => {
+            Status::Fail | Status::Error if again.is_some() && ends => {
                 findings.resolve(topic, &source, "", verdict.to_ms)
             }
-            Status::Pass => findings.resolve(topic, &source, "", verdict.to_ms),
+            Status::Pass if ends => findings.resolve(topic, &source, "", verdict.to_ms),
             // Unknown proves nothing.
             _ => None,
         };
@@ -137,8 +176,9 @@ impl Topic {
     }
 }
 
-fn is_open(findings: &Findings, topic: &str, source: &FindingSource) -> bool {
-    findings.is_open(&super::findings::key(topic, source, ""))
+/// When the finding began that is open.
+fn opened_ms(findings: &Findings, topic: &str, source: &FindingSource) -> Option<i64> {
+    findings.opened_ms(&super::findings::key(topic, source, ""))
 }
 
 fn draft(topic: &str, rule: &Rule, source: FindingSource, state: &CheckState) -> Draft {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use checks::judge;
 use checks::judge::past::History;
 use checks::report::PaneSummary;
-use checks::rules::{Metric, Rule, TopicRules, Window, WindowTime};
+use checks::rules::{Metric, Rule, Session, TopicRules, Window, WindowTime};
 use checks::verdict::{Status, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,7 @@ use super::duplicates;
 use super::findings::Findings;
 use super::judging::{self, Moment};
 use super::panes::PaneKey;
+use super::sessions::Sessions;
 use super::topic::Topic;
 use super::verdicts::{CheckState, Given, Said};
 use crate::view::Finding;
@@ -35,8 +36,10 @@ pub(crate) struct Windows {
     begun_ms: Option<i64>,
     /// Panes that end at or before it are closed.
     pub(crate) judged_to_ms: Option<i64>,
-    /// The last window that was judged: from, to.
-    pub(crate) span: Option<(i64, i64)>,
+    /// The last window that was judged.
+    pub(crate) span: Option<Span>,
+    /// Where windows are sessions.
+    pub(crate) sessions: Sessions,
     /// By rule.
     pub(crate) checks: BTreeMap<String, CheckState>,
     /// Windows of the past.
@@ -48,6 +51,25 @@ pub(crate) struct Windows {
     pub(crate) last: Option<Arc<PaneSummary>>,
 }
 
+/// A window, and the panes that it is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Span {
+    /// Start, ms, inclusive.
+    pub(crate) from_ms: i64,
+    /// End, exclusive.
+    pub(crate) to_ms: i64,
+    /// Start of its first pane.
+    pub(crate) start_ms: i64,
+    /// End of its last pane.
+    pub(crate) end_ms: i64,
+}
+
+impl Span {
+    fn fixed(from_ms: i64, to_ms: i64) -> Self {
+        Self { from_ms, to_ms, start_ms: from_ms, end_ms: to_ms }
+    }
+}
+
 impl Windows {
     /// Since when the topic is watched as a whole.
     pub(crate) fn begun_ms(&self) -> Option<i64> {
@@ -57,6 +79,9 @@ impl Windows {
 
 /// How many windows late records may judge again.
 pub(crate) fn amendable(window: &Window) -> usize {
+    if window.gap_ms.is_some() {
+        return WINDOWS_MAX as usize;
+    }
     let panes = (window.size_ms / window.pane_ms.max(1)).max(1);
     let late = (window.allowed_lateness_ms + window.pane_ms) / window.every_ms.max(1) + 1;
     let windows = late.clamp(1, (MERGES_MAX / panes).clamp(1, WINDOWS_MAX));
@@ -102,6 +127,8 @@ impl Topic {
                 * pane_ms
         });
         if to_ms <= from_ms {
+            // A session may be over although no pane is.
+            self.close_sessions(&[], desk);
             return;
         }
         self.windows.judged_to_ms = Some(to_ms);
@@ -115,6 +142,11 @@ impl Topic {
             .collect();
         self.count_duplicates(&closing, desk.rules);
         let window = desk.rules.window;
+        if window.gap_ms.is_some() {
+            self.close_sessions(&[], desk);
+            return;
+        }
+        self.windows.sessions = Sessions::after(to_ms);
         let last_ms = window.last_end_ms(to_ms);
         let most = if desk.rules.rules.is_empty() { 1 } else { WINDOWS_MAX };
         let first_ms = last_ms - (most - 1) * window.every_ms;
@@ -128,7 +160,7 @@ impl Topic {
         while to_ms <= last_ms {
             let began_ms = to_ms - window.every_ms;
             let pace = Pace { began_ms, again, more: to_ms < last_ms };
-            self.judge_window(to_ms - window.size_ms, to_ms, pace, desk);
+            self.judge_window(Span::fixed(to_ms - window.size_ms, to_ms), pace, desk);
             to_ms += window.every_ms.max(1);
         }
     }
@@ -149,22 +181,25 @@ impl Topic {
         let touched_to_ms = last_ms.saturating_add(window.size_ms).min(closed_to_ms);
         let affected: Vec<PaneKey> = self.panes.within(first_ms, touched_to_ms).map(|(key, _)| key).collect();
         self.count_duplicates(&affected, desk.rules);
+        if window.gap_ms.is_some() {
+            self.close_sessions(&closed, desk);
+            return;
+        }
         let last_end_ms = window.last_end_ms(closed_to_ms);
         // Before it, panes may have let go of their profiles.
         let intact_ms = watermark_ms - window.allowed_lateness_ms - window.pane_ms;
         let oldest_ms = last_end_ms - (amendable(&window) as i64 - 1) * window.every_ms;
         let from_ms = window.next_end_ms(first_ms.max(intact_ms - 1)).max(oldest_ms);
         if last_ms > from_ms.saturating_sub(window.size_ms + reach_ms(desk.rules)) {
-            let said: Said =
-                self.windows.checks.iter().map(|(id, state)| (id.clone(), state.said())).collect();
+            let said = self.said(desk);
             self.judge_windows(from_ms, last_end_ms, Some(&said), desk);
         }
     }
 
     /// Merges the last window again, as after a restart.
     pub(crate) fn restore_window(&mut self, rules: &TopicRules) {
-        if let Some((from_ms, to_ms)) = self.windows.span {
-            self.windows.last = Some(Arc::new(self.merge(from_ms, to_ms, rules).summary));
+        if let Some(span) = self.windows.span {
+            self.windows.last = Some(Arc::new(self.merge(span.start_ms, span.end_ms, rules).summary));
         }
     }
 
@@ -174,12 +209,22 @@ impl Topic {
             return;
         }
         let levels: Vec<&str> = rules.slos.iter().map(|s| s.good.as_str()).collect();
+        let sessions = self.open_sessions(rules);
         for key in keys {
             // A settled pane has no values any more; what it added stands.
             if self.panes.is_settled(*key) {
                 continue;
             }
-            let added = duplicates::added_by(&self.panes, *key, rules, &ids);
+            let from_ms = match &sessions {
+                None => duplicates::from_ms(*key, &rules.window),
+                Some(sessions) => {
+                    let within = |s: &&Session| s.start_ms <= key.0 && key.1 <= s.end_ms;
+                    // Of a session that is final, what it added stands.
+                    let Some(session) = sessions.iter().find(within) else { continue };
+                    session.start_ms
+                }
+            };
+            let added = duplicates::added_by(&self.panes, *key, from_ms, rules, &ids);
             if let Some(change) = self.panes.set_duplicates(*key, added) {
                 self.count(key.0, &change, &levels);
             }
@@ -238,19 +283,22 @@ impl Topic {
         (Some(lead), cut)
     }
 
-    fn judge_window(&mut self, from_ms: i64, to_ms: i64, pace: Pace<'_>, desk: &mut Desk<'_>) {
+    pub(crate) fn judge_window(&mut self, span: Span, pace: Pace<'_>, desk: &mut Desk<'_>) {
         let rules = desk.rules;
-        let merged = self.merge(from_ms, to_ms, rules);
+        let Span { from_ms, to_ms, start_ms, end_ms } = span;
+        let merged = self.merge(start_ms, end_ms, rules);
         self.windows.rules_differ = merged.rules_differ;
-        let (lead, lead_cut) = self.lead(from_ms, rules);
+        let (lead, lead_cut) = self.lead(start_ms, rules);
         let mut failed = Vec::new();
         let keep = amendable(&rules.window);
+        // A session may have begun as long before its first record as records may be apart.
+        let heard_from_ms = from_ms - rules.window.gap_ms.unwrap_or(0);
         for rule in &rules.rules {
-            if matches!(rule.metric, Metric::Freshness | Metric::Ratio { .. }) {
+            if !judging::goes_by_window(rule) {
                 continue;
             }
             let unknown = |message: &str| judging::unknown(message, from_ms, to_ms);
-            let partial = self.windows.begun_ms.is_none_or(|begun| from_ms < begun);
+            let partial = self.windows.begun_ms.is_none_or(|begun| heard_from_ms < begun);
             let verdict = if merged.cut {
                 unknown("the window is longer than the profiles that are kept: choose a smaller window")
             } else if merged.differing.contains(&rule.id) {
@@ -270,6 +318,7 @@ impl Topic {
                     sample: rules.sample,
                     redact: &rules.redact,
                     past: &self.windows.baseline,
+                    sessions: rules.window.gap_ms.is_some(),
                     lead: lead.as_ref(),
                 };
                 judging::judge(rule, &merged.summary, from_ms, to_ms, &moment)
@@ -280,13 +329,14 @@ impl Topic {
             let Pace { began_ms, again, more } = pace;
             self.record(rule, Given { verdict, began_ms, again, more }, keep, desk);
         }
-        let whole = self.windows.begun_ms.is_some_and(|begun| from_ms >= begun) && !merged.cut;
+        let whole = self.windows.begun_ms.is_some_and(|begun| heard_from_ms >= begun) && !merged.cut;
         let summary = Arc::new(merged.summary);
-        if whole && to_ms.rem_euclid(rules.window.size_ms.max(1)) == 0 {
+        let is_apart = rules.window.gap_ms.is_some() || to_ms.rem_euclid(rules.window.size_ms.max(1)) == 0;
+        if whole && is_apart {
             self.windows.baseline.keep(rules, from_ms, to_ms, &summary, failed);
         }
         self.windows.last = Some(summary);
-        self.windows.span = Some((from_ms, to_ms));
+        self.windows.span = Some(span);
     }
 
     /// Judges how long ago the latest record was, as of stream time `as_of_ms`; `None` if nobody
@@ -307,6 +357,7 @@ impl Topic {
                         sample: rules.sample,
                         redact: &rules.redact,
                         past: &self.windows.baseline,
+                        sessions: false,
                         lead: None,
                     };
                     let empty = PaneSummary::default();
@@ -330,13 +381,13 @@ impl Topic {
 
 /// How a window is judged among others.
 #[derive(Clone, Copy)]
-struct Pace<'a> {
+pub(crate) struct Pace<'a> {
     /// When what it adds to the window before began.
-    began_ms: i64,
+    pub(crate) began_ms: i64,
     /// What was said of the windows that are judged again.
-    again: Option<&'a Said>,
+    pub(crate) again: Option<&'a Said>,
     /// Another one follows at once.
-    more: bool,
+    pub(crate) more: bool,
 }
 
 /// The panes of a window, merged.

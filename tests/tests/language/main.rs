@@ -4,13 +4,14 @@
 mod along;
 mod segments;
 mod values;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Launch, Message, eventually};
+use lab::{Launch, Message, Tapline, eventually};
 use serde_json::Value;
 
 /// Long enough for a loaded machine.
@@ -31,19 +32,11 @@ async fn three_ways(head: &str, checks: &str, records: impl Fn(i64) -> Records) 
     let (brokers, topic) = (kafka.bootstrap(), lab::unique("language"));
     lab::create_topic(&brokers, &topic, 1, &[]).await?;
     // A window of an hour: wherever it ends, it holds all of them.
-    let file = format!("version: 1\ntopic: {topic}\nwindow: {{ size: 1h }}\n{head}\nchecks:\n{checks}");
+    let window = if head.contains("window:") { "" } else { "window: { size: 1h }\n" };
+    let file = format!("version: 1\ntopic: {topic}\n{window}{head}\nchecks:\n{checks}");
     let tested = by_test(&file, &records(START_MS)).await?;
 
-    let config = format!(
-        "version: 1\nagent: {{ topics: {{ include: ['{topic}'] }}, group: 'tapline-{topic}', report_every: 500ms, \
-         idle: 2s, catch_up: 1h }}\nwatch: {{ interval: 1s }}\n"
-    );
-    let tapline = Launch::new("run")?
-        .args(["--brokers", &brokers])
-        .config(&config)?
-        .checks(&[("checks.yaml", &file)])?
-        .start()
-        .await?;
+    let tapline = live(&brokers, &topic, &file).await?;
     // In the past, so that no record is from the future.
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
     let start_ms = (now_ms - 20_000) / 1_000 * 1_000;
@@ -68,6 +61,16 @@ async fn three_ways(head: &str, checks: &str, records: impl Fn(i64) -> Records) 
     })
     .await?;
     Ok(tested)
+}
+
+/// `tapline run` on a topic, by this file.
+async fn live(brokers: &str, topic: &str, file: &str) -> Result<Tapline> {
+    let config = format!(
+        "version: 1\nagent: {{ topics: {{ include: ['{topic}'] }}, group: 'tapline-{topic}', report_every: 500ms, \
+         idle: 2s, catch_up: 1h }}\nwatch: {{ interval: 1s }}\n"
+    );
+    let launch = Launch::new("run")?.args(["--brokers", brokers]).config(&config)?;
+    launch.checks(&[("checks.yaml", file)])?.start().await
 }
 
 /// By `tapline test`, which expects nothing of the verdicts: what it got is what counts.

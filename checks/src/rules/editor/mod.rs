@@ -73,7 +73,7 @@ fn definitions() -> Value {
     for (name, schema) in [
         ("decode", or_nothing(section("decode", &head::DECODE_KEYS))),
         ("schema", or_nothing(section("schema", &head::SCHEMA_KEYS))),
-        ("window", or_nothing(section("window", &window::KEYS))),
+        ("window", window_schema()),
         ("sample", or_nothing(section("sample", &head::SAMPLE_KEYS))),
         ("check", check_schema()),
         ("invalidValues", arguments_schema()),
@@ -108,6 +108,20 @@ fn definitions() -> Value {
         merge(&mut definitions, json!({ name: { "properties": properties } }));
     }
     definitions
+}
+
+/// A size, or a gap.
+fn window_schema() -> Value {
+    let mut schema = or_nothing(section("window", &window::KEYS));
+    let no_session = json!({ "not": { "anyOf": [{ "required": ["gap"] }, { "required": ["longest"] }] } });
+    merge(
+        &mut schema,
+        json!({
+            "dependentRequired": { "longest": ["gap"] },
+            "dependentSchemas": { "size": no_session, "every": no_session },
+        }),
+    );
+    schema
 }
 
 fn bounds_name(unit: Unit) -> String {

@@ -48,6 +48,8 @@ const UNSEEN: &[(&str, &str)] = &[
     ("window-event", "compares parts of the file"),
     ("window-every", "arithmetic of durations"),
     ("window-panes", "arithmetic of durations"),
+    ("window-session-checks", "compares parts of the file"),
+    ("window-session-range", "arithmetic of durations"),
     ("window-size-range", "arithmetic of durations"),
 ];
 

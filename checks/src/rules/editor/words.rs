@@ -180,6 +180,14 @@ pub(super) fn key(section: &str, key: &str) -> Option<Value> {
             "How often a window is judged: its size (windows tumble), or less, in whole panes (they slide). \
              Every pane (10s) if not given.",
         ),
+        ("window", "gap") => of(
+            "duration",
+            "Windows are sessions: they end where no record came for so long, 1s to 1d. In the place of `size`.",
+        ),
+        ("window", "longest") => of(
+            "duration",
+            "Longest session: one that grows longer is ended, and goes on as another; 1h if not given.",
+        ),
         ("window", "by") => json!({
             "description": "Which time puts a record into its window: its timestamp, or the payload's own (`time`).",
             "enum": window::BY.map(|(name, _)| name), "default": "record",
