@@ -10,7 +10,7 @@ mod orders;
 use std::hint::black_box;
 
 use anyhow::{Context as _, Result, ensure};
-use checks::examine::{Accumulator, Decoded, Examiner};
+use checks::examine::{Accumulator, Decoded, Examiner, Times};
 use checks::limits::Limits;
 use checks::record::{RecordView, Timestamp};
 use checks::report::PaneSummary;
@@ -91,7 +91,7 @@ impl Ours {
             value: Some(payload),
             headers: &[],
         };
-        pane.read(&record, NOW_MS, false);
+        pane.read(&record, Times::own(NOW_MS, false));
         let decoded = match json::decode(payload, self.examiner.shape_mut(), &mut self.tape, &self.limits) {
             Ok(document) => Decoded::Document(document),
             Err(failure) => Decoded::Failed(failure),
