@@ -5,6 +5,7 @@
 
 pub mod against;
 pub mod compare;
+pub mod detect;
 pub mod examine;
 pub mod filter;
 pub mod fixtures;

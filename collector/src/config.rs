@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use checks::detect;
+use checks::filter::Filter;
 use checks::limits::Limits;
 use checks::pipeline::Pipeline;
 use checks::rules::CheckSet;
@@ -25,10 +27,36 @@ pub struct Config {
     pub series_budget: usize,
     /// A group whose topic lag in seconds stays above this is a finding; `None` is never.
     pub group_lag_seconds_max: Option<f64>,
+    /// What is found without check files.
+    pub detect: DetectConfig,
     /// Traces to an OTLP backend.
     pub otlp: Option<OtlpConfig>,
     /// Bounds.
     pub limits: Limits,
+}
+
+/// `detect`.
+#[derive(Clone, Debug)]
+pub struct DetectConfig {
+    /// At all.
+    pub enabled: bool,
+    /// On which topics.
+    pub topics: Filter,
+    /// How.
+    pub settings: detect::Settings,
+}
+
+impl Default for DetectConfig {
+    fn default() -> Self {
+        Self { enabled: true, topics: Filter::everything(), settings: detect::Settings::default() }
+    }
+}
+
+impl DetectConfig {
+    /// How a topic is looked at; `None`: it is not.
+    pub(crate) fn of(&self, topic: &str) -> Option<&detect::Settings> {
+        (self.enabled && self.topics.matches(topic)).then_some(&self.settings)
+    }
 }
 
 /// `export.otlp`.

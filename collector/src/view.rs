@@ -47,6 +47,23 @@ pub struct TopicView {
     pub last_record_ms: Option<i64>,
     /// Agents that hold partitions of it use different rules than the collector.
     pub rules_differ: bool,
+    /// What is found without check files; `None` where that is off.
+    pub detectors: Option<DetectorsView>,
+}
+
+/// The detectors of a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DetectorsView {
+    /// Enough is learned.
+    pub is_watching: bool,
+    /// `learning, 3 of 24 h`.
+    pub text: String,
+    /// Learned so far, ms.
+    pub known_ms: i64,
+    /// Needed, ms.
+    pub needed_ms: i64,
+    /// Findings that are open, by detector.
+    pub open: BTreeMap<&'static str, usize>,
 }
 
 /// Sums over all panes ever applied.
@@ -202,7 +219,8 @@ pub enum FindingSource {
     /// A service level, by id.
     Slo(String),
     /// A built-in detector: `pipeline_latency`, `lost_traces`, `lost_records`, `group_lag`,
-    /// `commit_ahead_of_end`, `transaction_hanging`, `rules_differ`.
+    /// `commit_ahead_of_end`, `transaction_hanging`, `rules_differ`, or one of
+    /// [`checks::detect::Kind`].
     Detector(String),
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn objects_at_parent(path: &str, side: &[FieldSummary]) -> u64 {
 
 /// Path of the object that a member belongs to; `None` for the document, for elements and for the
 /// members of maps, whose denominator is themselves.
-fn object_of_member(path: &str) -> Option<&str> {
+pub(crate) fn object_of_member(path: &str) -> Option<&str> {
     let last = last_step(path)?;
     (!matches!(&path[last..], "[]" | ".*")).then(|| &path[..last])
 }

@@ -32,7 +32,7 @@ mod laws;
 use std::cmp::Ordering;
 
 pub(crate) use distinct::raise;
-pub(crate) use field::{fold_fields, objects_at_parent};
+pub(crate) use field::{fold_fields, object_of_member, objects_at_parent};
 pub(crate) use histogram::NATIVE_INDEX;
 pub(crate) use keyed::between;
 #[cfg(test)]

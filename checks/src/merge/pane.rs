@@ -39,6 +39,19 @@ impl PaneSummary {
         merge_reasons(&mut self.time_fallbacks, &other.time_fallbacks);
     }
 
+    /// Adds what was seen elsewhere of records and fields alone: no tallies, examples or histograms.
+    pub(crate) fn merge_profile(&mut self, other: &Self) {
+        let add = |mine: &mut u64, theirs: u64| *mine = mine.saturating_add(theirs);
+        add(&mut self.read, other.read);
+        add(&mut self.examined, other.examined);
+        add(&mut self.tombstones, other.tombstones);
+        merge_reasons(&mut self.not_decoded, &other.not_decoded);
+        merge_reasons(&mut self.decode_failures, &other.decode_failures);
+        let folded = merge_fields(&mut self.fields, &other.fields);
+        add(&mut self.folded_values, other.folded_values);
+        add(&mut self.folded_values, folded);
+    }
+
     /// The tally of a rule, if any record was held against it.
     pub fn rule(&self, id: &str) -> Option<&RuleTally> {
         self.rules.binary_search_by(|tally| tally.rule.as_str().cmp(id)).ok().map(|i| &self.rules[i])

@@ -18,8 +18,8 @@ use crate::cluster::snapshot::{
     TopicSnapshot, Unknown, WatchStats,
 };
 use crate::view::{
-    AgentView, CheckView, Finding, FindingSource, HopView, IngestStats, PipelineView, SloView, TopicTotals,
-    TopicView, View, WindowView,
+    AgentView, CheckView, DetectorsView, Finding, FindingSource, HopView, IngestStats, PipelineView, SloView,
+    TopicTotals, TopicView, View, WindowView,
 };
 
 /// 2026-11-23 09:00:00 UTC.
@@ -227,6 +227,13 @@ fn topic(read: u64, median_delay: f64, checks: Vec<CheckView>) -> TopicView {
         watermark_ms: Some(NOW_MS - 4_000),
         last_record_ms: Some(NOW_MS - 350),
         rules_differ: false,
+        detectors: Some(DetectorsView {
+            is_watching: false,
+            text: "learning, 3 of 24 h".to_owned(),
+            known_ms: 3 * 3_600_000,
+            needed_ms: 24 * 3_600_000,
+            open: BTreeMap::new(),
+        }),
     }
 }
 

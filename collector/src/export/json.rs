@@ -69,6 +69,13 @@ fn topic(name: &str, agents: Option<&TopicView>, cluster: &ClusterSnapshot) -> V
             "watermark": t.watermark_ms.and_then(rfc3339),
             "last_record": t.last_record_ms.and_then(rfc3339),
             "rules_differ": t.rules_differ,
+            "detectors": t.detectors.as_ref().map(|d| json!({
+                "status": if d.is_watching { "watching" } else { "learning" },
+                "text": d.text,
+                "learned_seconds": d.known_ms as f64 / 1000.0,
+                "needed_seconds": d.needed_ms as f64 / 1000.0,
+                "open": d.open,
+            })),
             "checks": {
                 "pass": count(Status::Pass),
                 "fail": count(Status::Fail),

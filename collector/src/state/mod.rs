@@ -11,6 +11,7 @@
 
 mod admit;
 mod agents;
+mod detecting;
 mod duplicates;
 mod evidence;
 mod findings;
@@ -44,7 +45,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use checks::report::{Pane, Report};
+use checks::report::{Pane, Report, skip_reason};
 use checks::rules::{CheckSet, TopicRules};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,7 @@ use crate::view::{Finding, IngestStats};
 
 pub use admit::Refusal;
 use agents::{Admission, Agents};
+use detecting::Watch;
 use findings::Findings;
 use groups::Groups;
 pub use outcome::{StageSighting, TraceOutcome};
@@ -95,6 +97,8 @@ pub struct KnownPosition {
 pub struct State {
     config: Config,
     core: Core,
+    /// Detectors by topic, kept beside the core: a checkpoint from before there were any still loads.
+    watches: BTreeMap<String, Watch>,
     /// Rules by topic, resolved when first needed.
     rules: BTreeMap<String, Arc<TopicRules>>,
     /// Topics whose `ratio` counts against this one, by its name; of the rules resolved so far.
@@ -133,6 +137,7 @@ impl State {
         Self {
             config: config.clone(),
             core: Core::default(),
+            watches: BTreeMap::new(),
             rules: BTreeMap::new(),
             counted_against: BTreeMap::new(),
             last_tick_ms: None,
@@ -146,7 +151,7 @@ impl State {
     /// # Errors
     /// Only if memory for it can't be had.
     pub fn save(&self) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_stdvec(&self.core)
+        postcard::to_extend(&self.watches, postcard::to_stdvec(&self.core)?)
     }
 
     /// The state that was saved. Rules, pipelines and limits are those of `config`.
@@ -154,7 +159,10 @@ impl State {
     /// # Errors
     /// The bytes are not what this version of Tapline saves.
     pub fn load(config: &Config, bytes: &[u8]) -> Result<Self, postcard::Error> {
-        let mut state = Self { core: postcard::from_bytes(bytes)?, ..Self::new(config) };
+        let (core, rest) = postcard::take_from_bytes(bytes)?;
+        let watches = if rest.is_empty() { BTreeMap::new() } else { postcard::from_bytes(rest)? };
+        let mut state = Self { core, watches, ..Self::new(config) };
+        state.leave_undetected();
         for (name, topic) in &mut state.core.topics {
             topic.restore_window(&config.checks.for_topic(name));
         }
@@ -186,8 +194,14 @@ impl State {
             }
         }
         for range in &report.skipped {
-            if let Some(topic) = self.topic(&range.topic) {
-                topic.skip(range);
+            let Some(topic) = self.topic(&range.topic) else { continue };
+            let is_new = topic.skip(range);
+            // Offsets without records lack nothing.
+            if is_new
+                && range.reason != skip_reason::GAP
+                && let Some(watch) = self.watches.get_mut(&range.topic)
+            {
+                watch.unsure_to(report.as_of_ms);
             }
         }
         for progress in &report.topics {
@@ -231,6 +245,8 @@ impl State {
         self.core.findings.forget(keep_from_ms);
         // A topic that nobody has held for so long is gone, and its series with it.
         self.core.topics.retain(|_, topic| topic.told_ms >= keep_from_ms || topic.held_ms == 0);
+        let topics = &self.core.topics;
+        self.watches.retain(|name, _| topics.contains_key(name));
     }
 
     /// Where reading goes on, for the named topics.
@@ -385,6 +401,10 @@ impl State {
             return;
         }
         let progress = self.core.agents.progress(name);
+        // Before the windows close: panes lose their profiles after that.
+        if let Some(watermark_ms) = progress.watermark_ms {
+            self.detect(name, watermark_ms);
+        }
         self.with_desk(name, |topic, desk| {
             let moved = progress.watermark_ms.filter(|w| topic.watermark_ms.is_none_or(|before| before < *w));
             if let Some(watermark_ms) = moved {
@@ -402,6 +422,29 @@ impl State {
             topic.judge_freshness(progress.as_of_ms, progress.catching_up, desk);
         });
         self.judge_ratios(name, None);
+    }
+
+    /// Lets the detectors of a topic look at what is complete.
+    fn detect(&mut self, name: &str, watermark_ms: i64) {
+        let rules = self.rules(name);
+        let Some(settings) = self.config.detect.of(name) else { return };
+        let Some(topic) = self.core.topics.get(name) else { return };
+        let pane_ms = rules.window.pane_ms.max(1);
+        let complete_ms = watermark_ms.saturating_sub(rules.window.allowed_lateness_ms);
+        let to_ms = complete_ms.div_euclid(pane_ms).saturating_mul(pane_ms);
+        let seen = self.watches.entry(name.to_owned()).or_default().look(topic, to_ms, settings);
+        detecting::take_up(name, seen, &mut self.core.findings, &mut self.told);
+    }
+
+    /// Forgets the detectors of topics that are not looked at any more, and resolves their findings.
+    fn leave_undetected(&mut self) {
+        let detect = &self.config.detect;
+        self.watches.retain(|name, _| detect.of(name).is_some());
+        let left = |key: &&findings::Key| detecting::is_detectors(key) && !self.watches.contains_key(&key.0);
+        for key in self.core.findings.open_keys().filter(left).cloned().collect::<Vec<_>>() {
+            let at_ms = self.core.topics.get(&key.0).and_then(|t| t.watermark_ms).unwrap_or(0);
+            self.told.extend(self.core.findings.resolve_key(&key, at_ms));
+        }
     }
 
     fn ingest_stats(&self) -> IngestStats {

@@ -7,6 +7,7 @@ use checks::rules::TopicSelector;
 use checks::verdict::Verdict;
 
 use super::State;
+use super::detecting::Watch;
 use super::topic::Topic;
 use super::traces::{Hop, Joiner};
 use super::windows::Span;
@@ -80,6 +81,9 @@ impl State {
             watermark_ms: topic.watermark_ms,
             last_record_ms: topic.last_record_ms,
             rules_differ: topic.windows.rules_differ,
+            detectors: self.config.detect.of(name).map(|settings| {
+                self.watches.get(name).map_or_else(|| Watch::default().view(settings), |w| w.view(settings))
+            }),
         }
     }
 

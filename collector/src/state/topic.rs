@@ -66,17 +66,18 @@ impl Topic {
         self.last_record_ms = Some(self.last_record_ms.map_or(record_ms, |t| t.max(record_ms)));
     }
 
-    /// Offsets that nobody will read.
-    pub(crate) fn skip(&mut self, range: &SkippedRange) {
+    /// Offsets that nobody will read; says whether some of them were not known yet.
+    pub(crate) fn skip(&mut self, range: &SkippedRange) -> bool {
         let known = self.skipped_ranges.contains_key(&range.partition);
         if !known && self.skipped_ranges.len() >= PARTITIONS_MAX {
-            return;
+            return true;
         }
         let new = self.skipped_ranges.entry(range.partition).or_default().insert(range.from, range.to);
         if new > 0 {
             let reason = self.names.admit(&range.reason);
             *self.skipped.entry(reason).or_insert(0) += new;
         }
+        new > 0
     }
 
     /// Offsets passed over, by reason.

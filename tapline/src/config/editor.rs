@@ -128,6 +128,18 @@ pub(crate) fn schema() -> Value {
             ("keep", duration("How long. Default: 35d.")),
         ],
     );
+    let detect = object(
+        "What is found without check files, by each topic's own past.",
+        &[
+            ("enabled", json!({ "description": "Default: true.", "type": ["boolean", "string"] })),
+            ("topics", filter("Topics that are looked at.")),
+            ("sensitivity", choice("Default: normal.", &["low", "normal", "high"])),
+            ("time_zone", text("Where the seasons are, as in Europe/Berlin. Default: UTC.")),
+            ("window", duration("What is compared with the past. Default: 5m.")),
+            ("learn", duration("How long a topic is learned before it is judged. Default: 24h.")),
+            ("adopt", duration("What lasts this long is usual from then on. Default: 24h.")),
+        ],
+    );
     let limits: Vec<(&str, Value)> = super::sections::LIMITS
         .iter()
         .map(|key| {
@@ -149,6 +161,7 @@ pub(crate) fn schema() -> Value {
             ),
             ("export", export),
             ("history", history),
+            ("detect", detect),
             ("limits", object("Bounds on everything; sizes as 8MiB.", &limits)),
         ],
     );

@@ -18,7 +18,7 @@ enum Kind {
 use Kind::{Text, Yaml};
 
 /// Every key that the environment can set.
-const KEYS: [(&str, Kind); 46] = [
+const KEYS: [(&str, Kind); 54] = [
     ("cluster.name", Text),
     ("cluster.properties", Yaml),
     ("cluster.properties_file", Text),
@@ -55,6 +55,14 @@ const KEYS: [(&str, Kind); 46] = [
     ("export.compat", Yaml),
     ("history.path", Text),
     ("history.keep", Text),
+    ("detect.enabled", Yaml),
+    ("detect.topics.include", Yaml),
+    ("detect.topics.exclude", Yaml),
+    ("detect.sensitivity", Text),
+    ("detect.time_zone", Text),
+    ("detect.window", Text),
+    ("detect.learn", Text),
+    ("detect.adopt", Text),
     ("limits.message_bytes", Text),
     ("limits.nesting", Text),
     ("limits.fields", Text),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agent::config::RegistryConfig;
+use checks::detect::Sensitivity;
 use checks::filter::Filter;
 use checks::pipeline::{Correlate, LatencyObjective, Pipeline};
 use checks::yaml::{Map, Node, Reader};
@@ -13,7 +14,7 @@ use collector::export::metrics::compat::Peer;
 use super::settings::{History, Settings, parse_listen, parse_url};
 use super::{properties, read_secret, read_text};
 
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "version",
     "cluster",
     "registry",
@@ -23,6 +24,7 @@ const SECTIONS: [&str; 10] = [
     "pipelines",
     "export",
     "history",
+    "detect",
     "limits",
 ];
 
@@ -77,6 +79,7 @@ pub(super) fn read(reader: &Reader<'_>, node: &Node, base: &Path, settings: &mut
     pipelines(&file, settings);
     export(&file, base, settings);
     history(&file, base, settings);
+    detect(&file, settings);
     limits(&file, settings);
 }
 
@@ -274,6 +277,26 @@ fn history(file: &Map<'_, '_, '_>, base: &Path, settings: &mut Settings) {
             if path == "memory" { History::Memory } else { History::Path(base.join(PathBuf::from(path))) };
     }
     set(&mut settings.history_keep_ms, history.opt_duration_ms_in("keep", 60 * MINUTE_MS..=3_650 * DAY_MS));
+}
+
+fn detect(file: &Map<'_, '_, '_>, settings: &mut Settings) {
+    let known = ["enabled", "topics", "sensitivity", "time_zone", "window", "learn", "adopt"];
+    let Some(detect) = file.opt_map("detect", &known) else { return };
+    let config = &mut settings.detect;
+    set(&mut config.enabled, detect.opt_boolean("enabled"));
+    set_filter(&detect, "topics", &[], &mut config.topics);
+    let how = &mut config.settings;
+    let names = Sensitivity::ALL.map(|one| (one.name(), one));
+    set(&mut how.sensitivity, detect.opt_choice("sensitivity", &names));
+    if let Some(name) = detect.opt_str("time_zone") {
+        match name.parse() {
+            Ok(zone) => how.time_zone = zone,
+            Err(message) => file.reader().error(detect.key_span("time_zone"), message),
+        }
+    }
+    set(&mut how.window_ms, detect.opt_duration_ms_in("window", 10_000..=60 * MINUTE_MS));
+    set(&mut how.learn_ms, detect.opt_duration_ms_in("learn", MINUTE_MS..=90 * DAY_MS));
+    set(&mut how.adopt_ms, detect.opt_duration_ms_in("adopt", MINUTE_MS..=90 * DAY_MS));
 }
 
 fn limits(file: &Map<'_, '_, '_>, settings: &mut Settings) {

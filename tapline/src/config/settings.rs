@@ -10,7 +10,7 @@ use checks::filter::Filter;
 use checks::limits::Limits;
 use checks::pipeline::Pipeline;
 use checks::rules::CheckSet;
-use collector::config::OtlpConfig;
+use collector::config::{DetectConfig, OtlpConfig};
 use collector::export::metrics::compat::Peer;
 
 use super::{ConfigError, properties};
@@ -54,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) compat: BTreeSet<Peer>,
     pub(crate) history: History,
     pub(crate) history_keep_ms: i64,
+    pub(crate) detect: DetectConfig,
     pub(crate) limits: Limits,
 }
 
@@ -88,6 +89,7 @@ impl Default for Settings {
             compat: BTreeSet::new(),
             history: History::Default,
             history_keep_ms: 35 * DAY_MS,
+            detect: DetectConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -210,6 +212,7 @@ impl Settings {
             history_keep_ms: self.history_keep_ms,
             series_budget: self.series_budget,
             group_lag_seconds_max: self.watch_lag_seconds_max,
+            detect: self.detect.clone(),
             otlp: self.otlp.clone(),
             limits: self.limits.clone(),
         })

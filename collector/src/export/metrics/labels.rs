@@ -40,6 +40,8 @@ label_sets! {
     Topic { cluster: &'a str, topic: &'a str }
     /// One topic, by reason.
     TopicReason { cluster: &'a str, topic: &'a str, reason: &'a str }
+    /// Where a topic's detectors are.
+    TopicStatus { cluster: &'a str, topic: &'a str, status: &'a str }
     /// What a topic is configured to do.
     TopicInfo { cluster: &'a str, topic: &'a str, cleanup_policy: &'a str }
     /// One topic, by format of its values.

@@ -158,6 +158,8 @@ series! {
         SLO_EVENTS: Counter<SloResult> "tapline_slo_events_total" "Events of a service level, good and bad";
         SLO_OBJECTIVE: Gauge<Slo> "tapline_slo_objective" "Share of good events promised, 0 to 1";
         SLO_WINDOW_SECONDS: Gauge<Slo> "tapline_slo_window_seconds" "Over which period it is promised";
+        DETECTOR_STATUS: Gauge<TopicStatus> "tapline_detector_status"
+            "State set of the detectors that need no check file: 1 for what they do on the topic (learning, watching), 0 for the other; absent where they are off";
         FINDINGS_OPEN: Gauge<Severity> "tapline_findings_open" "Findings that are not resolved, by severity (info, warning, error)";
     }
     "Pipelines" {

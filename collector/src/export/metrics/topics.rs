@@ -10,7 +10,7 @@ use checks::verdict::Status;
 use super::family::{Desc, Out};
 use super::labels::{
     Check, CheckStatus, Hop, Pipeline, PipelineResult, PipelineStage, Severity, Slo, SloResult, Topic,
-    TopicFormat, TopicReason,
+    TopicFormat, TopicReason, TopicStatus,
 };
 use super::table as t;
 use crate::view::{CheckView, HopView, PipelineView, SloView, TopicTotals, View};
@@ -118,6 +118,12 @@ fn findings(out: &mut Out<'_>, cluster: &str, view: &View) -> fmt::Result {
         let open = view.findings.iter().filter(|f| f.severity == severity && f.resolved_ms.is_none());
         (Severity { cluster, severity: severity.as_str() }, open.count())
     });
+    let statuses = view.topics.iter().filter_map(|(topic, v)| Some((topic, v.detectors.as_ref()?)));
+    let statuses = statuses.flat_map(|(topic, d)| {
+        [("learning", !d.is_watching), ("watching", d.is_watching)]
+            .map(|(status, is)| (TopicStatus { cluster, topic, status }, is))
+    });
+    out.family(&t::DETECTOR_STATUS, statuses)?;
     out.family(&t::FINDINGS_OPEN, open)
 }
 
