@@ -143,11 +143,8 @@ impl Contents {
         let began_ms = self.decode_alarm.as_ref().map_or(window.from_ms, |alarm| alarm.began_ms);
         let mut what =
             told(step).filter(|what| *what != What::Ongoing || test.is_some_and(|test| test.effect >= STAYS));
-        if self
-            .decode_alarm
-            .as_ref()
-            .is_some_and(|a| a.raised && window.to_ms - a.began_ms >= settings.adopt_ms)
-        {
+        let old = |a: &&Alarm| a.raised && window.to_ms - a.began_ms >= settings.adopt_ms;
+        if test.is_some() && self.decode_alarm.as_ref().filter(old).is_some() {
             what = Some(What::Adopted);
             (self.decode, self.decode_windows) = (Rate::default(), 0);
         }
@@ -350,6 +347,20 @@ impl Contents {
         let mut forgotten = Vec::new();
         for (path, seen) in seen {
             let Some(field) = self.fields.get_mut(path) else { continue };
+            let old = |a: &&Alarm| a.raised && window.to_ms - a.began_ms >= settings.adopt_ms;
+            if let Some(alarm) = field.alarm.as_ref().filter(old)
+                && !steps.contains_key(path)
+            {
+                // Nothing can be asked of it any more (its object is gone): it is over, not for ever open.
+                let (began_ms, kind) = (alarm.began_ms, alarm.kind);
+                let test = Test::of(kind, 1.0, 0.0, 0.0, 0.0);
+                steps.insert(
+                    path.clone(),
+                    Taken { step: Step::Resolved, adopted: false, began_ms, kind, test },
+                );
+                (field.alarm, field.shadow, field.renamed_to) = (None, None, None);
+                continue;
+            }
             if seen.now.records == 0 && seen.now.present == 0 {
                 continue;
             }
@@ -358,9 +369,7 @@ impl Contents {
                 field.alarm = None;
                 field.renamed_to = None;
             }
-            let old =
-                field.alarm.as_ref().filter(|a| a.raised && window.to_ms - a.began_ms >= settings.adopt_ms);
-            if old.is_some() {
+            if field.alarm.as_ref().filter(old).is_some() {
                 let gone = seen.now.missing() as f64 >= 0.999 * seen.now.records as f64;
                 if let Some(mut shadow) = field.shadow.take() {
                     shadow.learn(&seen.now, memory);

@@ -197,7 +197,7 @@ impl Field {
 }
 
 impl Test {
-    fn of(kind: Kind, p: f64, effect: f64, before: f64, now: f64) -> Self {
+    pub(super) fn of(kind: Kind, p: f64, effect: f64, before: f64, now: f64) -> Self {
         Self { kind, p, effect, before, now, n: 0.0, what: String::new(), distance: None }
     }
 

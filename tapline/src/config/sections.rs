@@ -291,7 +291,10 @@ fn detect(file: &Map<'_, '_, '_>, settings: &mut Settings) {
     if let Some(name) = detect.opt_str("time_zone") {
         match name.parse() {
             Ok(zone) => how.time_zone = zone,
-            Err(message) => file.reader().error(detect.key_span("time_zone"), message),
+            Err(message) => {
+                let span = detect.get("time_zone").map_or(detect.key_span("time_zone"), |node| node.span);
+                file.reader().error(span, message);
+            }
         }
     }
     set(&mut how.window_ms, detect.opt_duration_ms_in("window", 10_000..=60 * MINUTE_MS));

@@ -71,6 +71,24 @@ fn the_peers_to_be_compatible_with_are_named_once_each() {
 }
 
 #[test]
+fn detectors_are_on_and_take_their_settings() {
+    assert!(load_text("version: 1\n", &[]).expect("read").detect.enabled);
+    let text = "detect: { topics: { exclude: [\"t.*\"] }, sensitivity: low, time_zone: Europe/Berlin, window: 1m, learn: 2h, adopt: 3h }\n";
+    let settings = load_text(text, &[("TAPLINE_DETECT_ENABLED", "false")]).expect("read");
+    let how = &settings.detect.settings;
+    assert_eq!((how.window_ms, how.learn_ms, how.adopt_ms), (60_000, 7_200_000, 10_800_000));
+    assert_eq!((how.time_zone.to_string().as_str(), how.sensitivity.name()), ("Europe/Berlin", "low"));
+    assert!(!settings.detect.enabled && !settings.detect.topics.matches("test"));
+    let error = load_text("detect:\n  time_zone: Europe/Berlni\n", &[]).err().expect("refused");
+    assert!(
+        error.contains("tapline.yaml:2:14") && error.contains("did you mean \"Europe/Berlin\"?"),
+        "{error}"
+    );
+    let error = load_text("detect: { sensitivity: hihg }\n", &[]).err().expect("refused");
+    assert!(error.contains("high"), "{error}");
+}
+
+#[test]
 fn a_typo_names_line_and_nearest_key() {
     let error = load_text("version: 1\nwatch: { intervall: 5s }\n", &[]).err().expect("refused");
     assert!(error.contains("tapline.yaml:2:10") && error.contains("did you mean `interval`?"), "{error}");
@@ -109,6 +127,8 @@ fn every_key_of_the_environment_is_a_key_of_the_file() {
         ("TAPLINE_AGENT_IDLE", "3s"),
         ("TAPLINE_REGISTRY_URL", "http://r"),
         ("TAPLINE_EXPORT_COMPAT", "[kminion]"),
+        ("TAPLINE_DETECT_TOPICS_INCLUDE", "[a]"),
+        ("TAPLINE_DETECT_LEARN", "2h"),
     ] {
         if let Err(error) = load(&Flags::default(), &environment(&[(name, value)])) {
             panic!("{name}: {error}");

@@ -69,6 +69,9 @@ fn counts(out: &mut String, t: &TopicView) -> fmt::Result {
         )?;
     }
     write!(out, "<div>observed delay <b>{}</b></div>", sections::quantiles(&t.delay))?;
+    if let Some(detectors) = &t.detectors {
+        write!(out, "<div>detectors <b>{}</b></div>", Esc(&detectors.text))?;
+    }
     out.push_str("</div></section>");
     Ok(())
 }
