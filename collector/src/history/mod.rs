@@ -29,8 +29,6 @@ const SCHEMA_VERSION: i64 = 1;
 /// Version of the checkpoint's content: any change to what [`crate::state::State`] keeps makes a new
 /// one.
 const CHECKPOINT_FORMAT: i64 = 6;
-/// Read as well: from before there were detectors, whose state follows the rest.
-const CHECKPOINT_FORMAT_BEFORE: i64 = 5;
 /// Speed before size.
 const ZSTD_LEVEL: i32 = 1;
 /// Largest checkpoint or report read back, bytes: a damaged file must not take all memory.
@@ -163,7 +161,7 @@ impl History {
             .map_err(sort)?;
         let (mut checkpoint, mut after) = (None, 0);
         if let Some((format, last_report, body)) = found {
-            if ![CHECKPOINT_FORMAT_BEFORE, CHECKPOINT_FORMAT].contains(&format) {
+            if format != CHECKPOINT_FORMAT {
                 return Err(bad(format!(
                     "written by another version of Tapline (state of version {format}, this one reads {CHECKPOINT_FORMAT})"
                 )));
