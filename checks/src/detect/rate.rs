@@ -119,7 +119,7 @@ impl Rate {
     }
 }
 
-/// How many times over the difference of two shares is worth telling, at least one being so: three quarters of a point
+/// How many times over the difference of two shares is worth telling, at least one being so: half a point
 /// and more than half as much again, or ten points.
 pub(super) fn share_effect(before: f64, now: f64) -> f64 {
     let off = (now - before).abs();
@@ -129,7 +129,7 @@ pub(super) fn share_effect(before: f64, now: f64) -> f64 {
 }
 
 /// A smaller difference of shares is never told.
-const SHARE_MIN: f64 = 0.0075;
+const SHARE_MIN: f64 = 0.005;
 /// A smaller relative one only when it is [`LARGE`].
 const RATIO_MIN: f64 = 1.6;
 /// Told whatever the ratio.
@@ -177,9 +177,9 @@ mod tests {
     fn what_is_worth_telling() {
         assert!(share_effect(0.005, 0.05) > 4.0);
         assert!(share_effect(0.05, 0.10) > 1.5);
-        assert!(share_effect(0.01, 0.02) > 1.3);
+        assert!(share_effect(0.01, 0.02) > 1.6);
         assert!(share_effect(0.40, 0.55) > 1.0);
         assert!(share_effect(0.40, 0.48) < 1.0);
-        assert!(share_effect(0.001, 0.008) < 1.0);
+        assert!(share_effect(0.001, 0.005) < 1.0);
     }
 }
