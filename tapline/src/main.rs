@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod config;
 mod demo;
+mod reload;
 mod service;
 
 use std::process::ExitCode;

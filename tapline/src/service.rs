@@ -9,6 +9,7 @@ use agent::send::{BoxFuture, HttpTransport, Positions, SendError, Transport};
 use agent::{Agent, AgentHandle, StatusReader};
 use anyhow::Context as _;
 use checks::report::Report;
+use checks::rules::CheckSet;
 use collector::cluster::snapshot::ClusterSnapshot;
 use collector::cluster::{self, Watcher};
 use collector::export::http::{self, Readiness, WhyNotReady};
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::commands::Outcome;
 use crate::config::Settings;
+use crate::reload::Changes;
 
 /// How long an agent may take to report its last panes.
 const AGENT_STOP: Duration = Duration::from_millis(3_500);
@@ -84,6 +86,8 @@ pub(crate) struct Service {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    /// Of the check files, since it began.
+    changes: Changes,
     /// Asked until it is `None` once.
     why_not_ready: WhyNotReady,
 }
@@ -101,6 +105,7 @@ impl Service {
 
     async fn start(settings: &Settings, with_agent: bool) -> anyhow::Result<Self> {
         let checks = settings.load_checks()?;
+        let changes = Changes::new(&settings.checks, Arc::clone(&checks));
         let watcher = Watcher::new(watch_config(settings)?);
         let (address, listener) = listen(settings.listen).await?;
         let (stop, stopping) = watch::channel(false);
@@ -138,13 +143,14 @@ impl Service {
         });
         tasks.push(serve(listener, http::router(app), stopping));
         tracing::info!("http://{address}/ serves the status page, /metrics and /api/v1");
-        Ok(Self { agent, collector: Some(collector), address, stop, tasks, why_not_ready })
+        Ok(Self { agent, collector: Some(collector), address, stop, tasks, changes, why_not_ready })
     }
 
     /// `tapline agent`.
     pub(crate) async fn start_agent(settings: &Settings) -> anyhow::Result<Self> {
         settings.brokers()?;
         let checks = settings.load_checks()?;
+        let changes = Changes::new(&settings.checks, Arc::clone(&checks));
         let (address, listener) = listen(settings.agent_listen).await?;
         let (stop, stopping) = watch::channel(false);
         let transport = Arc::new(
@@ -164,7 +170,7 @@ impl Service {
         let router = http::agent_router(Readiness::new(Arc::clone(&why_not_ready)), Arc::new(page));
         let tasks = vec![serve(listener, router, stopping)];
         tracing::info!("http://{address}/ serves /healthz, /readyz and /metrics of this agent");
-        Ok(Self { agent: Some(agent), collector: None, address, stop, tasks, why_not_ready })
+        Ok(Self { agent: Some(agent), collector: None, address, stop, tasks, changes, why_not_ready })
     }
 
     /// Where it listens.
@@ -190,46 +196,22 @@ impl Service {
         Ok(())
     }
 
-    /// Runs until a signal says stop; SIGHUP reads the check files anew.
-    pub(crate) async fn until_stopped(self, settings: &Settings) -> anyhow::Result<Outcome> {
+    /// Runs until a signal says stop. Check files are read anew when they have changed, and at SIGHUP.
+    pub(crate) async fn until_stopped(mut self, settings: &Settings) -> anyhow::Result<Outcome> {
         let mut shutdown = Shutdown::listen()?;
         let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
         loop {
             tokio::select! {
                 () = shutdown.wait() => break,
-                _ = hangup.recv() => self.reload(settings),
+                _ = hangup.recv() => {}
+                () = self.changes.come_to_rest() => {}
             }
+            let Self { agent, collector, changes, .. } = &mut self;
+            changes.read(|| reload(agent.as_ref(), collector.as_ref(), settings));
         }
         tracing::info!("stopping");
         self.stop().await;
         Ok(Outcome::Good)
-    }
-
-    /// Reads the check files anew, as a whole or not at all.
-    fn reload(&self, settings: &Settings) {
-        let error = match settings.load_checks() {
-            Ok(checks) => {
-                if let Some(agent) = &self.agent {
-                    agent.set_checks(&checks);
-                }
-                let taken = self.collector.as_ref().map(|collector| collector.ingest().set_checks(checks));
-                if let Some(Err(error)) = taken {
-                    Some(error.to_string())
-                } else {
-                    tracing::info!("the check files were read anew");
-                    None
-                }
-            }
-            Err(error) => Some(error.to_string()),
-        };
-        if let Some(error) = &error {
-            tracing::error!("the check files were not taken over, the old ones stay in force:\n{error}");
-        }
-        if let Some(collector) = &self.collector
-            && let Err(busy) = collector.ingest().set_reload_error(error)
-        {
-            tracing::warn!("the outcome of the reload is not shown: {busy}");
-        }
     }
 
     /// Stops: the agent first, so that its last panes still find the collector.
@@ -252,6 +234,41 @@ impl Service {
             task.abort();
         }
     }
+}
+
+/// Reads the check files anew, as a whole or not at all; gives what is taken over.
+fn reload(
+    agent: Option<&AgentHandle>,
+    collector: Option<&CollectorHandle>,
+    settings: &Settings,
+) -> Option<Arc<CheckSet>> {
+    let mut taken = None;
+    let error = match settings.load_checks() {
+        Ok(checks) => {
+            if let Some(agent) = agent {
+                agent.set_checks(&checks);
+            }
+            let ingest = collector.map(CollectorHandle::ingest);
+            match ingest.map(|ingest| ingest.set_checks(Arc::clone(&checks))) {
+                Some(Err(error)) => Some(error.to_string()),
+                Some(Ok(())) | None => {
+                    tracing::info!("the check files were read anew");
+                    taken = Some(checks);
+                    None
+                }
+            }
+        }
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(error) = &error {
+        tracing::error!("the check files were not taken over, the old ones stay in force:\n{error}");
+    }
+    if let Some(collector) = collector
+        && let Err(busy) = collector.ingest().set_reload_error(error)
+    {
+        tracing::warn!("the outcome of the reload is not shown: {busy}");
+    }
+    taken
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListener)> {

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use super::LoadError;
+use super::{CheckSet, LoadError, SchemaSource};
 
 /// Check files that a run may have.
 pub(super) const FILES_MAX: usize = 1_000;
@@ -22,6 +23,41 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, LoadError> {
         }
     }
     Ok(search.files)
+}
+
+/// What check files, and the schema files that they name, look like from outside: another one than before when one
+/// of them was written, came or went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    files: Vec<Seen>,
+    /// Some could not be looked for.
+    broken: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    /// Links resolved: a mounted folder may be exchanged by changing one.
+    path: PathBuf,
+    /// `None` where it cannot be looked at.
+    length_and_time: Option<(u64, Option<SystemTime>)>,
+}
+
+impl Stamp {
+    /// Looks at the files at `paths` as [`CheckSet::load`] would find them, and at the schema files of a set that was
+    /// loaded. Nothing is read but names, lengths and times.
+    pub fn of(paths: &[PathBuf], loaded: &CheckSet) -> Self {
+        let found = find(paths);
+        let schemas = loaded.files.iter().filter_map(|file| match &file.decode.schema {
+            SchemaSource::File(schema) => Some(schema.path.clone()),
+            SchemaSource::Registry | SchemaSource::None => None,
+        });
+        let broken = found.is_err();
+        let seen = |path: PathBuf| {
+            let length_and_time = path.metadata().ok().map(|meta| (meta.len(), meta.modified().ok()));
+            Seen { path: path.canonicalize().unwrap_or(path), length_and_time }
+        };
+        Self { files: found.unwrap_or_default().into_iter().chain(schemas).map(seen).collect(), broken }
+    }
 }
 
 struct Search {

@@ -31,6 +31,7 @@ mod window;
 
 pub(crate) use bound::OPERATORS;
 pub(crate) use check::known_key as check_key;
+pub use discover::Stamp;
 pub use editor::{CHECKS_ID, DIALECT, checks_schema};
 pub use file::Loader;
 pub use metric::*;
