@@ -51,7 +51,8 @@ async fn changed_files_take_effect_as_a_whole_or_not_at_all() -> Result<()> {
     .await?;
 
     // A second check comes; the first goes on as it was.
-    let positive = "  - { id: positive, metric: invalidValues, field: $.n, arguments: { min: 0 }, mustBe: 0 }\n";
+    let positive =
+        "  - { id: positive, metric: invalidValues, field: $.n, arguments: { min: 0 }, mustBe: 0 }\n";
     launch.write("checks/orders.yaml", checks(&topic, positive))?;
     eventually("the new check to fail", TIMEOUT, async || {
         let positive = check(&tapline, "positive").await?;
