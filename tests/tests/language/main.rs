@@ -2,6 +2,7 @@
 //! `tapline check` on the topic and by `tapline run` say the same, word for word.
 
 mod along;
+mod past;
 mod segments;
 mod values;
 mod windows;
