@@ -1,11 +1,12 @@
 //! Detectors on a real stream: one finding each for what changes, and none else.
 //!
-//! `TAPLINE_DETECTORS=30m` makes the run so long; by default it takes some minutes.
+//! `TAPLINE_DETECTORS=30m` makes the run so long; by default the stream is of twenty minutes that are past, and goes by
+//! in a sixth of that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{Launch, Message, Tapline};
@@ -60,24 +61,56 @@ fn order(random: &mut StdRng, n: u64, fault: u8) -> Value {
     order
 }
 
+/// Time of the stream.
+#[derive(Clone, Copy)]
+struct Clock {
+    began: Instant,
+    start_ms: i64,
+    /// Times as fast as ours.
+    speed: f64,
+}
+
+impl Clock {
+    /// Ends in the present, or a minute ago.
+    fn new(total: Duration, speed: f64) -> Result<Self> {
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
+        let ahead_ms = if speed > 1.0 {
+            (total.as_secs_f64() * 1000.0 * (1.0 - 1.0 / speed)) as i64 + 60_000
+        } else {
+            0
+        };
+        Ok(Self { began: Instant::now(), start_ms: now_ms - ahead_ms, speed })
+    }
+
+    fn seconds(self) -> f64 {
+        self.began.elapsed().as_secs_f64() * self.speed
+    }
+
+    async fn sleep(self, span: Duration) {
+        tokio::time::sleep(span.div_f64(self.speed)).await;
+    }
+}
+
 /// Produces until it is stopped; `fault` says what is wrong just now.
-async fn feed(bootstrap: String, topic: String, fault: Arc<AtomicU8>) -> Result<()> {
+async fn feed(bootstrap: String, topic: String, fault: Arc<AtomicU8>, clock: Clock) -> Result<()> {
     let mut random = StdRng::seed_from_u64(1);
-    let (began, mut n, mut due) = (Instant::now(), 0u64, 0.0);
+    let (mut n, mut due) = (0u64, 0.0);
     let mut ticks = tokio::time::interval(BATCH);
-    let mut last = began;
+    let mut last = 0.0;
     loop {
         ticks.tick().await;
         let fault = fault.load(Ordering::Relaxed);
         let rate = if fault == Fault::Drop as u8 { RATE * 0.3 } else { RATE };
-        due += last.elapsed().as_secs_f64() * rate;
-        last = Instant::now();
+        let now = clock.seconds();
+        due += (now - last) * rate;
         let mut batch = Vec::new();
         while due >= 1.0 {
             due -= 1.0;
             n += 1;
-            batch.push(Message::value(order(&mut random, n, fault).to_string()).key(n.to_string()));
+            let at_ms = clock.start_ms + ((now - due / rate) * 1000.0) as i64;
+            batch.push(Message::value(order(&mut random, n, fault).to_string()).key(n.to_string()).at(at_ms));
         }
+        last = now;
         lab::produce(&bootstrap, &topic, batch).await?;
     }
 }
@@ -96,9 +129,9 @@ async fn findings(tapline: &Tapline) -> Result<Vec<(String, Option<String>, bool
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_change_of_a_stream_is_found_once_and_nothing_else() -> Result<()> {
-    let minutes = match std::env::var("TAPLINE_DETECTORS") {
-        Ok(text) => text.trim_end_matches('m').parse::<f64>().context("TAPLINE_DETECTORS=30m")?,
-        Err(_) => 7.0,
+    let (minutes, speed) = match std::env::var("TAPLINE_DETECTORS") {
+        Ok(text) => (text.trim_end_matches('m').parse::<f64>().context("TAPLINE_DETECTORS=30m")?, 1.0),
+        Err(_) => (20.0, 6.0),
     };
     // A third of it is learned from; then each fault lasts as long as the quiet behind it.
     let learn = Duration::from_secs_f64(minutes * 60.0 / 3.5);
@@ -107,19 +140,20 @@ async fn each_change_of_a_stream_is_found_once_and_nothing_else() -> Result<()> 
     let topic = lab::unique("detected");
     lab::create_topic(&kafka.bootstrap(), &topic, 2, &[]).await?;
     let config = format!(
-        "version: 1\nagent: {{ topics: {{ include: [{topic}] }} }}\ndetect: {{ window: 10s, learn: {}s, adopt: 24h }}\n",
+        "version: 1\nagent: {{ topics: {{ include: [{topic}] }}, report_every: 500ms, idle: 10m }}\ndetect: {{ window: 10s, learn: {}s, adopt: 24h }}\n",
         learn.as_secs().max(60)
     );
     let tapline =
         Launch::new("run")?.args(["--brokers", &kafka.bootstrap()]).config(&config)?.start().await?;
     let fault = Arc::new(AtomicU8::new(0));
-    let feeder = tokio::spawn(feed(kafka.bootstrap(), topic.clone(), Arc::clone(&fault)));
-    tokio::time::sleep(learn + Duration::from_secs(40)).await;
+    let clock = Clock::new(Duration::from_secs_f64(minutes * 60.0 + 60.0), speed)?;
+    let feeder = tokio::spawn(feed(kafka.bootstrap(), topic.clone(), Arc::clone(&fault), clock));
+    clock.sleep(learn + Duration::from_secs(60)).await;
     ensure!(findings(&tapline).await?.is_empty(), "{:?}", findings(&tapline).await?);
 
     for (which, name, field) in FAULTS {
         fault.store(which as u8, Ordering::Relaxed);
-        tokio::time::sleep(each).await;
+        clock.sleep(each).await;
         let seen = findings(&tapline).await?;
         let open: Vec<_> = seen.iter().filter(|(.., over)| !over).collect();
         ensure!(
@@ -127,7 +161,7 @@ async fn each_change_of_a_stream_is_found_once_and_nothing_else() -> Result<()> 
             "{which:?}, after {each:?}: {seen:?}"
         );
         fault.store(0, Ordering::Relaxed);
-        tokio::time::sleep(each).await;
+        clock.sleep(each).await;
         let seen = findings(&tapline).await?;
         ensure!(seen.iter().all(|(.., over)| *over), "after {which:?} was over: {seen:?}");
         ensure!(!feeder.is_finished(), "the feeder stopped");
