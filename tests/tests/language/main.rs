@@ -37,7 +37,7 @@ async fn three_ways(head: &str, checks: &str, records: impl Fn(i64) -> Records) 
     let file = format!("version: 1\ntopic: {topic}\n{window}{head}\nchecks:\n{checks}");
     let tested = by_test(&file, &records(START_MS)).await?;
 
-    let tapline = live(&brokers, &topic, &file).await?;
+    let tapline = live(&brokers, &[&topic], &file).await?;
     // In the past, so that no record is from the future.
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
     let start_ms = (now_ms - 20_000) / 1_000 * 1_000;
@@ -54,21 +54,28 @@ async fn three_ways(head: &str, checks: &str, records: impl Fn(i64) -> Records) 
     let checked = said(report["checks"].as_array().context("no checks")?, "id", "message")?;
     ensure!(checked == tested, "a test of the file says\n{tested:#?}\nand the topic\n{checked:#?}");
 
-    eventually("the live verdicts are those of the file's test", TIMEOUT, async || {
-        let view = tapline.json("/api/v1/checks").await?;
-        let live = said(view["checks"].as_array().context("no checks")?, "id", "message")?;
-        ensure!(live == tested, "a test of the file says\n{tested:#?}\nand the live topic\n{live:#?}");
-        Ok(())
-    })
-    .await?;
+    is_live(&tapline, &tested).await?;
     Ok(tested)
 }
 
-/// `tapline run` on a topic, by this file.
-async fn live(brokers: &str, topic: &str, file: &str) -> Result<Tapline> {
+/// Waits until the live verdicts are those of the file's test.
+async fn is_live(tapline: &Tapline, tested: &Said) -> Result<()> {
+    eventually("the live verdicts are those of the file's test", TIMEOUT, async || {
+        let view = tapline.json("/api/v1/checks").await?;
+        let live = said(view["checks"].as_array().context("no checks")?, "id", "message")?;
+        ensure!(live == *tested, "a test of the file says\n{tested:#?}\nand the live topic\n{live:#?}");
+        Ok(())
+    })
+    .await
+}
+
+/// `tapline run` on these topics, by this file.
+async fn live(brokers: &str, topics: &[&str], file: &str) -> Result<Tapline> {
     let config = format!(
-        "version: 1\nagent: {{ topics: {{ include: ['{topic}'] }}, group: 'tapline-{topic}', report_every: 500ms, \
-         idle: 2s, catch_up: 1h }}\nwatch: {{ interval: 1s }}\n"
+        "version: 1\nagent: {{ topics: {{ include: [{}] }}, group: 'tapline-{}', report_every: 500ms, \
+         idle: 2s, catch_up: 1h }}\nwatch: {{ interval: 1s }}\n",
+        topics.join(", "),
+        topics.concat(),
     );
     let launch = Launch::new("run")?.args(["--brokers", brokers]).config(&config)?;
     launch.checks(&[("checks.yaml", file)])?.start().await
@@ -83,6 +90,11 @@ async fn by_test(file: &str, records: &Records) -> Result<Said> {
     let ids = file.split("{ id: ").skip(1).filter_map(|rest| rest.split(',').next());
     let expect: Vec<String> = ids.map(|id| format!("{id}: pass")).collect();
     writeln!(text, "    expect: {{ {} }}", expect.join(", "))?;
+    tested(&text).await
+}
+
+/// What `tapline test` says of the one test of this file.
+async fn tested(text: &str) -> Result<Said> {
     let launch = Launch::new("test")?.args(["checks.yaml", "--json"]);
     launch.write("checks.yaml", text)?;
     let finished = launch.finish().await?;

@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, ensure};
-use lab::{Launch, Message, Tapline, eventually};
-use serde_json::Value;
+use anyhow::{Result, ensure};
+use lab::Message;
 
-use super::{Said, TIMEOUT, said};
+use super::{is_live, live, tested};
 
 /// Sessions before the one that is judged.
 const BEFORE: usize = 14;
@@ -41,37 +40,6 @@ fn given(records: &[(i64, String)], indent: &str, topic: Option<&str>) -> Result
         writeln!(text, "{indent}- {{ at: {at_ms}ms, raw: '{value}'{topic} }}")?;
     }
     Ok(text)
-}
-
-/// What `tapline test` says of the one test of this file.
-async fn tested(file: &str) -> Result<Said> {
-    let launch = Launch::new("test")?.args(["checks.yaml", "--json"]);
-    launch.write("checks.yaml", file)?;
-    let finished = launch.finish().await?;
-    let report = finished.json().with_context(|| format!("{finished:?}"))?;
-    let results = report["results"].as_array().with_context(|| format!("no results: {finished:?}"))?;
-    let of = |result: &Value| serde_json::json!({ "id": result["check"], "status": result["got"], "message": result["message"] });
-    said(&results.iter().map(of).collect::<Vec<_>>(), "id", "message")
-}
-
-async fn is_live(tapline: &Tapline, tested: &Said) -> Result<()> {
-    eventually("the live verdicts are those of the file's test", TIMEOUT, async || {
-        let view = tapline.json("/api/v1/checks").await?;
-        let live = said(view["checks"].as_array().context("no checks")?, "id", "message")?;
-        ensure!(live == *tested, "a test of the file says\n{tested:#?}\nand the live topic\n{live:#?}");
-        Ok(())
-    })
-    .await
-}
-
-async fn live(brokers: &str, topics: &[&str], file: &str) -> Result<Tapline> {
-    let config = format!(
-        "version: 1\nagent: {{ topics: {{ include: [{}] }}, group: 'tapline-{}', report_every: 500ms, idle: 2s }}\n",
-        topics.join(", "),
-        topics[0],
-    );
-    let launch = Launch::new("run")?.args(["--brokers", brokers]).config(&config)?;
-    launch.checks(&[("checks.yaml", file)])?.start().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, ensure};
 use lab::{Message, eventually};
 
-use super::{Records, START_MS, TIMEOUT, by_test, live, said, three_ways};
+use super::{Records, START_MS, TIMEOUT, by_test, is_live, live, said, three_ways};
 
 const CHECKS: &str = r#"  - { id: amounts, metric: invalidValues, field: $.amount, arguments: { min: 0 }, unit: percent, mustBeLessThan: 10 }
   - { id: order, metric: outOfOrder, mustBe: 0 }
@@ -72,7 +72,7 @@ async fn a_late_event_amends_the_verdict_on_its_session() -> Result<()> {
     let file = format!(
         "version: 1\ntopic: {topic}\n{TIME}\nwindow: {{ gap: 5s, longest: 10m, by: event, allowed_lateness: 10m }}\nchecks:\n{CHECKS}"
     );
-    let tapline = live(&brokers, &topic, &file).await?;
+    let tapline = live(&brokers, &[&topic], &file).await?;
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
     // Two sessions, the second long enough ago for the first to be over.
     let first_ms = (now_ms - 60_000) / 1_000 * 1_000;
@@ -108,12 +108,7 @@ async fn a_late_event_amends_the_verdict_on_its_session() -> Result<()> {
     told.retain(|(at, _)| *at != 30_000);
     let tested = by_test(&file, &moved(&told, first_ms)).await?;
     ensure!(tested["amounts"].1.contains("2 of 42"), "{tested:#?}");
-    eventually("the live verdicts are those of one session with late records", TIMEOUT, async || {
-        let live = live_says().await?;
-        ensure!(live == tested, "a test of the file says\n{tested:#?}\nand the live topic\n{live:#?}");
-        Ok(())
-    })
-    .await
+    is_live(&tapline, &tested).await
 }
 
 /// The same records as of the moment of a file's tests.
