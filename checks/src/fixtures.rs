@@ -182,9 +182,7 @@ impl<'a> Story<'a> {
         let mut last = None;
         for (given, from_ms) in windows.iter().zip((first_ms..).step_by(self.rules.window.size_ms as usize)) {
             for record in given.iter().filter(|record| record.topic.is_none()) {
-                for _ in 0..record.repeat {
-                    self.take(record, from_ms + record.at_ms);
-                }
+                self.take(record, from_ms + record.at_ms);
             }
             let summary = self.piece.turn_over();
             let to_ms = from_ms + self.rules.window.size_ms;
@@ -203,9 +201,7 @@ impl<'a> Story<'a> {
                 let at_ms = self.at_ms(record, record_ms);
                 let window = usize::try_from((at_ms - first_ms).div_euclid(size_ms)).unwrap_or(NO_WINDOW);
                 self.piece.turn_to(window);
-                for _ in 0..record.repeat {
-                    self.take(record, record_ms);
-                }
+                self.take(record, record_ms);
             }
         }
         let mut last = None;
@@ -245,9 +241,7 @@ impl<'a> Story<'a> {
         for (record, record_ms, at_ms) in told {
             let session = sessions.partition_point(|session| session.start_ms <= at_ms);
             self.piece.turn_to(session.checked_sub(1).unwrap_or(NO_WINDOW));
-            for _ in 0..record.repeat {
-                self.take(record, record_ms);
-            }
+            self.take(record, record_ms);
         }
         let mut last = None;
         for (at, session) in sessions.iter().enumerate() {
@@ -297,11 +291,14 @@ impl<'a> Story<'a> {
         judged
     }
 
+    /// As often as it is given.
     fn take(&mut self, given: &FixtureRecord, record_ms: i64) {
         let headers = headers(given);
-        let record = record(&self.rules.topic, given, &headers, self.next_offset, record_ms);
-        self.next_offset += 1;
-        self.piece.take_json(&record, record_ms);
+        for _ in 0..given.repeat {
+            let record = record(&self.rules.topic, given, &headers, self.next_offset, record_ms);
+            self.next_offset += 1;
+            self.piece.take_json(&record, record_ms);
+        }
     }
 
     /// The time that a record goes by.

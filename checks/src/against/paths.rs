@@ -6,7 +6,7 @@ use crate::merge::FIELDS_MAX;
 use crate::report::{FieldSummary, PaneSummary};
 use crate::rules::{FieldPath, Step};
 use crate::tape::{PathStep, push_step};
-use crate::yaml::{nearest, quoted};
+use crate::yaml::{fold, nearest, quoted};
 
 /// Members that a finding lists.
 const MEMBERS_SHOWN: usize = 8;
@@ -80,7 +80,7 @@ impl<'a> Seen<'a> {
     fn nearest(&self, path: &FieldPath) -> Option<&FieldPath> {
         // The same but for `[]`, or for how names are written.
         let spelling =
-            |path: &FieldPath| -> Vec<String> { path.steps.iter().filter_map(key).map(folded).collect() };
+            |path: &FieldPath| -> Vec<String> { path.steps.iter().filter_map(key).map(fold).collect() };
         let written = spelling(path);
         if let Some(same) = self.occurring.iter().find(|known| spelling(known) == written) {
             return Some(same);
@@ -130,10 +130,6 @@ fn key(step: &Step) -> Option<&str> {
 /// The first steps of a path.
 fn head(path: &FieldPath, steps: usize) -> FieldPath {
     FieldPath::of(path.steps[..steps].to_vec())
-}
-
-fn folded(name: &str) -> String {
-    name.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
 }
 
 /// As expressions write it: `value.a.b`.

@@ -113,16 +113,9 @@ impl Contents {
         let (hits, n) = decoded(summary);
         let enough = self.decode_windows >= WINDOWS_MIN && n >= 50.0;
         let compared = self.decode.compare(hits, n).filter(|_| enough)?;
-        Some(Test {
-            kind: Kind::DecodeFailures,
-            p: compared.p,
-            effect: share_effect(compared.before, compared.now),
-            before: compared.before,
-            now: compared.now,
-            n,
-            what: String::new(),
-            distance: None,
-        })
+        let effect = share_effect(compared.before, compared.now);
+        let test = Test::of(Kind::DecodeFailures, compared.p, effect, compared.before, compared.now);
+        Some(Test { n, ..test })
     }
 
     fn decode_window(
@@ -180,17 +173,8 @@ impl Contents {
                 continue;
             };
             let effect = (hits / NEW_FIELD_MIN as f64).min(compared.now / NEW_FIELD_SHARE_MIN);
-            let test = Test {
-                kind: Kind::NewField,
-                p: compared.p,
-                effect,
-                before: 0.0,
-                now: compared.now,
-                n,
-                what: String::new(),
-                distance: None,
-            };
-            new.insert(path.clone(), test);
+            let test = Test::of(Kind::NewField, compared.p, effect, 0.0, compared.now);
+            new.insert(path.clone(), Test { n, ..test });
         }
         new
     }
@@ -213,16 +197,8 @@ impl Contents {
                     }
                     let present = seen.now.present > 0;
                     let share = seen.now.present as f64 / seen.now.records as f64;
-                    let test = Test {
-                        kind: Kind::NewField,
-                        p: 0.0,
-                        effect: share / NEW_FIELD_SHARE_MIN,
-                        before: 0.0,
-                        now: share,
-                        n: seen.now.records as f64,
-                        what: String::new(),
-                        distance: None,
-                    };
+                    let test = Test::of(Kind::NewField, 0.0, share / NEW_FIELD_SHARE_MIN, 0.0, share);
+                    let test = Test { n: seen.now.records as f64, ..test };
                     let there = Sign::Suspicious { kind: Kind::NewField, sure: false };
                     (if present { there } else { Sign::Quiet }, Some(test))
                 }

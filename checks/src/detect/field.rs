@@ -208,10 +208,7 @@ impl Test {
         let what = &self.what;
         match self.kind {
             Kind::Missing if self.now >= 1.0 => {
-                format!(
-                    "{path} is not there any more: it was missing in {before} of {} before",
-                    "its parents"
-                )
+                format!("{path} is not there any more: it was missing in {before} of its parents before")
             }
             Kind::Missing => format!("{path} is missing in {now}; usual: {before}"),
             Kind::Nulls => format!("{path} is null in {now}; usual: {before}"),

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Kind;
-use super::alarm::Step;
 use super::field::Test;
+use super::telling::told;
 use super::volume::Look;
 use crate::judge::number;
 
@@ -53,13 +53,8 @@ fn rounded(value: f64) -> Value {
 
 impl Observation {
     pub(super) fn of_volume(look: &Look, to_ms: i64) -> Option<Self> {
-        let what = match look.step {
-            Step::None => return None,
-            Step::Raised => What::Opened,
-            Step::Ongoing => What::Ongoing,
-            Step::Resolved if look.adopted => What::Adopted,
-            Step::Resolved => What::Resolved,
-        };
+        let told = told(look.step)?;
+        let what = if look.adopted { What::Adopted } else { told };
         let [low, high] = look.usual;
         let usual =
             if high <= low * 1.02 { number(low) } else { format!("{} to {}", number(low), number(high)) };

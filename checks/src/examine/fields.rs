@@ -139,10 +139,9 @@ impl FieldRules {
         for (rule, fields) in &self.together {
             // One that lacks a part of it has no such value.
             let hashes = fields.iter().map(|path| hash::scalar(at(path, document.root())?.data()));
-            let hashes: Option<Vec<u64>> = hashes.collect();
             let unique = tallies.get_mut(*rule).and_then(|t| t.unique.as_mut());
-            if let (Some(hashes), Some(unique)) = (hashes, unique) {
-                unique.add(hash::several(hashes.into_iter()));
+            if let (Some(hash), Some(unique)) = (hash::several(hashes), unique) {
+                unique.add(hash);
             }
         }
         if self.rules.is_empty() {

@@ -12,13 +12,9 @@ impl PaneSummary {
     /// not be in both: the collector sees to that by offset ranges.
     pub fn merge(&mut self, other: &Self) {
         let add = |mine: &mut u64, theirs: u64| *mine = mine.saturating_add(theirs);
-        add(&mut self.read, other.read);
+        self.merge_profile(other);
         add(&mut self.read_bytes, other.read_bytes);
-        add(&mut self.examined, other.examined);
         merge_reasons(&mut self.unexamined, &other.unexamined);
-        add(&mut self.tombstones, other.tombstones);
-        merge_reasons(&mut self.not_decoded, &other.not_decoded);
-        merge_reasons(&mut self.decode_failures, &other.decode_failures);
         merge_examples(&mut self.decode_examples, &other.decode_examples);
         add(&mut self.schema_checked, other.schema_checked);
         add(&mut self.schema_violations, other.schema_violations);
@@ -26,9 +22,6 @@ impl PaneSummary {
         self.first_record_ms = earlier(self.first_record_ms, other.first_record_ms);
         self.last_record_ms = self.last_record_ms.max(other.last_record_ms);
         add(&mut self.bad_timestamps, other.bad_timestamps);
-        let folded = merge_fields(&mut self.fields, &other.fields);
-        add(&mut self.folded_values, other.folded_values);
-        add(&mut self.folded_values, folded);
         union(&mut self.rules, &other.rules, |a, b| a.rule.cmp(&b.rule), RuleTally::merge);
         self.rules.truncate(RULES_MAX);
         merge_option(&mut self.delay, other.delay.as_ref(), Histogram::merge);

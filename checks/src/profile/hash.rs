@@ -101,15 +101,16 @@ fn word(value: u64, tag: Tag) -> u64 {
 /// Most values that make one.
 pub const SEVERAL_MAX: usize = 8;
 
-/// Hash of several values together, in their order, from the hash of each (the first eight of them).
-pub fn several(hashes: impl Iterator<Item = u64>) -> u64 {
+/// Hash of several values together, in their order, from the hash of each (the first eight of them); `None` where one
+/// of them has none.
+pub fn several(hashes: impl Iterator<Item = Option<u64>>) -> Option<u64> {
     let mut all = [0; SEVERAL_MAX * 8];
     let mut length = 0;
     for hash in hashes.take(SEVERAL_MAX) {
-        all[length..length + 8].copy_from_slice(&hash.to_le_bytes());
+        all[length..length + 8].copy_from_slice(&hash?.to_le_bytes());
         length += 8;
     }
-    bytes(&all[..length], Tag::Several)
+    Some(bytes(&all[..length], Tag::Several))
 }
 
 fn finish(state: u64, last: u64, len: u64) -> u64 {
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn several_values_are_one_in_their_order() {
-        let of = |values: &[i64]| several(values.iter().map(|n| integer(*n)));
+        let of = |values: &[i64]| several(values.iter().map(|n| Some(integer(*n)))).unwrap();
         assert_eq!(of(&[1, 2]), of(&[1, 2]));
         assert_ne!(of(&[1, 2]), of(&[2, 1]));
         assert_ne!(of(&[1]), of(&[1, 1]));

@@ -129,16 +129,18 @@ fn read_bound(
     Some(number)
 }
 
+/// A bound, and what lies on both sides of it.
+pub(super) fn beside(bound: f64, unit: Unit) -> [f64; 3] {
+    let step = if unit == Unit::Rows { 1.0 } else { bound.abs().max(1.0) * 1e-9 };
+    [bound - step, bound, bound + step]
+}
+
 /// Can any value there is pass, and can any fail? Decided at the ends of the unit's values and on
 /// both sides of each bound, which is where the answer changes.
 pub(super) fn outcomes(threshold: Threshold, unit: Unit, floor: Option<f64>, has_most: bool) -> (bool, bool) {
     let low = floor.unwrap_or(f64::MIN);
     let high = if unit == Unit::Percent && has_most { 100.0 } else { f64::MAX };
-    let beside = |t: f64| {
-        let step = if unit == Unit::Rows { 1.0 } else { t.abs().max(1.0) * 1e-9 };
-        [t - step, t, t + step]
-    };
-    let values = threshold.bounds().into_iter().flat_map(beside).chain([low, high]);
+    let values = threshold.bounds().into_iter().flat_map(|t| beside(t, unit)).chain([low, high]);
     values.filter(|value| (low..=high).contains(value)).fold((false, false), |(pass, fail), value| {
         let holds = threshold.holds(value);
         (pass || holds, fail || !holds)

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::bound::beside;
 use super::file::metric_span;
 use super::{FieldPath, Rule, Sample, Step, Threshold, Unit, Window};
 use crate::yaml::{Map, quoted, show_duration_ms};
@@ -88,14 +89,10 @@ fn clashes(file: &Map<'_, '_, '_>, earlier: &Rule, rule: &Rule) -> bool {
 /// away, which is where the answers change.
 fn passes_both(first: Threshold, second: Threshold, unit: Unit) -> bool {
     let bounds = || first.bounds().into_iter().chain(second.bounds());
-    let beside = |t: f64| {
-        let step = if unit == Unit::Rows { 1.0 } else { t.abs().max(1.0) * 1e-9 };
-        [t - step, t, t + step]
-    };
     let between = bounds().flat_map(|a| bounds().map(move |b| f64::midpoint(a, b)));
     let between = between.filter(|value| unit != Unit::Rows || value.fract() == 0.0);
-    let values = bounds().flat_map(beside).chain(between).chain([f64::MIN, f64::MAX]);
-    let mut values = values;
+    let beside = bounds().flat_map(|t| beside(t, unit));
+    let mut values = beside.chain(between).chain([f64::MIN, f64::MAX]);
     values.any(|value| first.holds(value) && second.holds(value))
 }
 

@@ -169,8 +169,12 @@ impl Diagnostics {
             return;
         }
         // The same mistake at the same place is said once, whoever says it.
-        let said = |d: &Diagnostic| Diagnostic { said_at: d.said_at, ..diagnostic.clone() } == *d;
-        if self.list.iter().any(said) {
+        let mut same = diagnostic.clone();
+        let mut is_said = |d: &Diagnostic| {
+            same.said_at = d.said_at;
+            same == *d
+        };
+        if self.list.iter().any(&mut is_said) {
             return;
         }
         let place = |d: &Diagnostic| (d.file.clone(), d.line, d.column);

@@ -34,6 +34,7 @@ mod read;
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use file::read_text;
 pub use json::to_json;
+pub(crate) use nearest::fold;
 pub use nearest::nearest;
 pub use node::{Content, Entry, Key, Node, Scalar, Span, Style};
 pub use parse::parse;

@@ -21,7 +21,8 @@ pub fn nearest<'a>(name: &str, valid: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-fn fold(name: &str) -> String {
+/// A name without what people write in different ways: case, `_` and `-`.
+pub(crate) fn fold(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
 }
 

@@ -79,34 +79,19 @@ struct Open {
 struct Remembered {
     /// No record is delivered up to here; −1 where that was not seen.
     empty_until: i64,
-    record: Record,
+    /// The first record that is delivered was found; its time, where that says anything.
+    record: Option<Option<When>>,
     looked: bool,
     /// A group stands there.
     used: bool,
     unfinished: Option<Box<Search>>,
 }
 
-/// The first record that is delivered.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Record {
-    NotFound,
-    /// Its time says nothing.
-    Timeless,
-    At {
-        at_ms: i64,
-        error_ms: i64,
-    },
-}
-
 impl Remembered {
     fn new(found: Found) -> Self {
         Self {
             empty_until: found.empty_until.unwrap_or(-1),
-            record: match found.record {
-                None => Record::NotFound,
-                Some(None) => Record::Timeless,
-                Some(Some(When { at_ms, error_ms })) => Record::At { at_ms, error_ms },
-            },
+            record: found.record,
             looked: found.looked,
             used: false,
             unfinished: found.unfinished,
@@ -119,14 +104,11 @@ impl Remembered {
 
     /// A record was seen that lies at the position or after.
     fn shows_a_record(&self) -> bool {
-        self.looked && self.record != Record::NotFound
+        self.looked && self.record.is_some()
     }
 
     fn time(&self) -> Option<When> {
-        match self.record {
-            Record::At { at_ms, error_ms } => Some(When { at_ms, error_ms }),
-            Record::NotFound | Record::Timeless => None,
-        }
+        self.record.flatten()
     }
 }
 
@@ -269,7 +251,7 @@ impl Partition {
         }
         let found = self.found.get(&position);
         let unfinished = found.and_then(|f| f.unfinished.as_deref().copied());
-        if found.is_some_and(|f| f.record != Record::NotFound) && unfinished.is_none() {
+        if found.is_some_and(|f| f.record.is_some()) && unfinished.is_none() {
             return None;
         }
         let known_empty = found.and_then(Remembered::empty_until).is_some_and(|until| until >= end);

@@ -12,8 +12,7 @@ use checks::verdict::Verdict;
 use super::State;
 use super::judging;
 use super::topic::Topic;
-use super::verdicts::Given;
-use super::windows::{WINDOWS_MAX, amendable};
+use super::windows::{Pace, WINDOWS_MAX, amendable};
 
 /// Records of a window, if every pane of it lies within and it was read from its beginning.
 fn records(topic: &Topic, from_ms: i64, to_ms: i64) -> Option<u64> {
@@ -80,11 +79,9 @@ impl State {
         let mut end_ms = first_ms;
         while end_ms <= last_ms {
             let verdict = self.ratio(name, rules, rule, of, end_ms);
-            let (began_ms, more) = (end_ms - window.every_ms, end_ms < last_ms);
-            self.with_desk(name, |topic, desk| {
-                let given = Given { verdict, began_ms, again: said.as_ref(), more };
-                topic.record(rule, given, keep, desk);
-            });
+            let pace =
+                Pace { began_ms: end_ms - window.every_ms, again: said.as_ref(), more: end_ms < last_ms };
+            self.with_desk(name, |topic, desk| topic.record(rule, verdict, pace, keep, desk));
             end_ms += window.every_ms.max(1);
         }
     }

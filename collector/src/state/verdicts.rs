@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::findings::{Draft, Findings};
 use super::topic::Topic;
-use super::windows::Desk;
+use super::windows::{Desk, Pace};
 use crate::view::FindingSource;
 
 /// One check's verdicts.
@@ -61,17 +61,6 @@ pub(crate) struct SaidOf {
     windows: Vec<(i64, Status)>,
     /// There was a finding that was not over.
     is_open: bool,
-}
-
-/// A verdict on a window.
-pub(crate) struct Given<'a> {
-    pub(crate) verdict: Verdict,
-    /// When what the window adds to the one before began.
-    pub(crate) began_ms: i64,
-    /// What was said of these windows, if they are judged again.
-    pub(crate) again: Option<&'a Said>,
-    /// Another one follows at once.
-    pub(crate) more: bool,
 }
 
 impl CheckState {
@@ -144,8 +133,15 @@ impl Topic {
     }
 
     /// Notes a verdict, and raises or resolves its finding.
-    pub(crate) fn record(&mut self, rule: &Rule, given: Given<'_>, keep: usize, desk: &mut Desk<'_>) {
-        let Given { verdict, began_ms, again, more } = given;
+    pub(crate) fn record(
+        &mut self,
+        rule: &Rule,
+        verdict: Verdict,
+        pace: Pace<'_>,
+        keep: usize,
+        desk: &mut Desk<'_>,
+    ) {
+        let Pace { began_ms, again, more } = pace;
         let state = CheckState::next(self.windows.checks.remove(&rule.id), verdict, began_ms, keep);
         let (findings, topic) = (&mut *desk.findings, desk.name);
         let source = FindingSource::Check(rule.id.clone());

@@ -21,7 +21,7 @@ use super::judging::{self, Moment};
 use super::panes::PaneKey;
 use super::sessions::Sessions;
 use super::topic::Topic;
-use super::verdicts::{CheckState, Given, Said};
+use super::verdicts::{CheckState, Said};
 use crate::view::Finding;
 
 /// Windows judged after a jump of the watermark: the last of them.
@@ -326,8 +326,7 @@ impl Topic {
             if matches!(verdict.status, Status::Fail | Status::Error) {
                 failed.push(rule.id.clone());
             }
-            let Pace { began_ms, again, more } = pace;
-            self.record(rule, Given { verdict, began_ms, again, more }, keep, desk);
+            self.record(rule, verdict, pace, keep, desk);
         }
         let whole = self.windows.begun_ms.is_some_and(|begun| heard_from_ms >= begun) && !merged.cut;
         let summary = Arc::new(merged.summary);
@@ -373,8 +372,8 @@ impl Topic {
             // However often agents report, the looks of one step are one window.
             let slot_ms = rules.window.last_end_ms(to_ms);
             let verdict = Verdict { to_ms: slot_ms, from_ms: slot_ms - rules.window.size_ms, ..verdict };
-            let began_ms = slot_ms - rules.window.every_ms;
-            self.record(rule, Given { verdict, began_ms, again: None, more: false }, 1, desk);
+            let pace = Pace { began_ms: slot_ms - rules.window.every_ms, again: None, more: false };
+            self.record(rule, verdict, pace, 1, desk);
         }
     }
 }
@@ -382,7 +381,7 @@ impl Topic {
 /// How a window is judged among others.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace<'a> {
-    /// When what it adds to the window before began.
+    /// When what it adds to the window before it began.
     pub(crate) began_ms: i64,
     /// What was said of the windows that are judged again.
     pub(crate) again: Option<&'a Said>,
