@@ -1,7 +1,7 @@
 //! The only writer of tapes: every decoder's limits in one place.
 
 use super::failure::{DecodeFailure, reason};
-use super::node::{Document, KEY_IN_ARENA, Kind, Node, STRING_IN_ARENA, Tape, pack};
+use super::node::{Document, KEY_IN_ARENA, Kind, Node, STRING_IN_ARENA, STRING_IS_ASCII, Tape, pack};
 use super::shape::{FieldId, Shape, UNPLACED};
 use crate::limits::Limits;
 
@@ -84,6 +84,12 @@ impl<'s, 't> Builder<'s, 't> {
         Self { text, ..Self::new(shape, tape, limits, text.len()) }
     }
 
+    /// Forgets what was written of the record.
+    pub(super) fn begin_again(&mut self) {
+        self.tape.clear();
+        self.key = None;
+    }
+
     /// Begins an object.
     pub fn begin_object(&mut self) -> Outcome {
         self.begin(Kind::Object)
@@ -110,6 +116,27 @@ impl<'s, 't> Builder<'s, 't> {
         let flags = if in_arena { KEY_IN_ARENA } else { 0 };
         self.key = Some(Key { start, len: key.len() as u32, flags, field });
         Ok(())
+    }
+
+    /// The text goes on from `start` with the key that is expected next, and a quote: takes it, and
+    /// gives the end of both.
+    #[inline]
+    pub(super) fn expected_key(&mut self, start: usize) -> Option<usize> {
+        let open = self.tape.open.last_mut()?;
+        let child = self.shape.expected(open.field, open.guess)?;
+        let end = child.end_within(self.text.as_bytes(), start)?;
+        open.guess += 1;
+        let len = (end - start) as u32 - 1;
+        self.key = Some(Key { start: start as u32, len, flags: 0, field: child.field });
+        Some(end)
+    }
+
+    /// The same as [`Self::key`] for what was [added to the arena](Self::add_to_arena) from `start` on.
+    pub(super) fn key_in_arena(&mut self, start: usize) -> Outcome {
+        // Rare, and the shape may have to learn the key: a copy costs less than another way to look it up.
+        let key = self.tape.arena.get(start..).unwrap_or_default().to_owned();
+        self.tape.arena.truncate(start);
+        self.key(&key)
     }
 
     /// Ends the object.
@@ -169,6 +196,42 @@ impl<'s, 't> Builder<'s, 't> {
         self.tape.arena.extend(value.iter().map(|b| char::from(*b)));
         let len = self.tape.arena.len() - start;
         self.push(Kind::Str, STRING_IN_ARENA, pack(start as u32, len as u32)).map(drop)
+    }
+
+    /// A string, as it lies in the text.
+    #[inline]
+    pub(super) fn str_in_text(&mut self, at: std::ops::Range<usize>, is_ascii: bool) -> Outcome {
+        let flags = if is_ascii { STRING_IS_ASCII } else { 0 };
+        self.push(Kind::Str, flags, pack(at.start as u32, at.len() as u32)).map(drop)
+    }
+
+    /// A string, which was [added to the arena](Self::add_to_arena) from `start` on.
+    pub(super) fn str_in_arena(&mut self, start: usize) -> Outcome {
+        let len = self.tape.arena.len() - start;
+        self.push(Kind::Str, STRING_IN_ARENA, pack(start as u32, len as u32)).map(drop)
+    }
+
+    /// How much is in the arena, bytes.
+    pub(super) fn arena_len(&self) -> usize {
+        self.tape.arena.len()
+    }
+
+    /// Adds a piece of a string that is not in the text as it is.
+    pub(super) fn add_to_arena(&mut self, piece: &str) -> Outcome {
+        self.room(piece.len())?;
+        self.tape.arena.push_str(piece);
+        Ok(())
+    }
+
+    /// Containers that are open.
+    pub(super) fn depth(&self) -> usize {
+        self.tape.open.len()
+    }
+
+    /// Is the innermost container that is open an object? `None` when none is.
+    #[inline]
+    pub(super) fn is_in_object(&self) -> Option<bool> {
+        self.tape.open.last().map(|open| open.is_object)
     }
 
     /// The record, if it is one whole value.

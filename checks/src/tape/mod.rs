@@ -27,6 +27,7 @@ pub use builder::Builder;
 pub use excerpt::printable;
 pub(crate) use excerpt::{excerpt, redacted};
 pub use failure::{DecodeFailure, reason};
+pub(crate) use node::Kind;
 pub use node::{Data, Document, Elements, Members, Tape, Value};
 pub use path::push_step;
 pub use shape::{FieldId, PathStep, Shape};

@@ -26,9 +26,12 @@ const _: () = assert!(size_of::<Node>() == 24);
 pub(super) const STRING_IN_ARENA: u8 = 1;
 /// The key lies in the arena, not in the text.
 pub(super) const KEY_IN_ARENA: u8 = 2;
+/// The string is known to have no character beyond ASCII.
+pub(super) const STRING_IS_ASCII: u8 = 4;
 
+/// What a value is, without the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Null,
     Bool,
     I64,
@@ -228,6 +231,12 @@ impl<'a> Value<'a> {
         self.document.node(self.index).map_or(Data::Null, |node| self.document.data(node))
     }
 
+    /// What it is, without looking at the value itself.
+    #[inline]
+    pub(crate) fn kind(self) -> Kind {
+        self.document.node(self.index).map_or(Kind::Null, |node| node.kind)
+    }
+
     /// Its field.
     #[inline]
     pub fn field(self) -> FieldId {
@@ -278,6 +287,15 @@ impl<'a> Value<'a> {
         if let Data::Str(s) = self.data() { Some(s) } else { None }
     }
 
+    /// Characters of a string; 0 for anything else.
+    #[inline]
+    pub fn characters(self) -> usize {
+        match self.document.node(self.index) {
+            Some(node) if node.flags & STRING_IS_ASCII != 0 => node.low() as usize,
+            _ => self.as_str().map_or(0, |s| s.chars().count()),
+        }
+    }
+
     /// Members or elements; 0 for scalars.
     #[allow(clippy::len_without_is_empty)] // Of a value that may be no container, it would mislead.
     pub fn len(self) -> usize {
@@ -326,6 +344,14 @@ impl<'a> Value<'a> {
                 .collect::<serde_json::Map<_, _>>()
                 .into(),
             Data::Array { .. } => self.elements().map(Value::to_json).collect::<Vec<_>>().into(),
+        }
+    }
+
+    /// What a container holds, members or elements; none for scalars.
+    pub(crate) fn parts(self) -> impl Iterator<Item = Value<'a>> {
+        match self.document.node(self.index) {
+            Some(node) if matches!(node.kind, Kind::Object | Kind::Array) => self.children(node.kind),
+            _ => Children { document: self.document, next: 0, len: 0 },
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::path::{is_id_like, push_step};
 use crate::limits::Limits;
 use crate::rules::{FieldPath, Step};
+use crate::schema::Link;
 
 /// A field of a topic: index into its [`Shape`]. Private to one agent and topic; summaries go by
 /// path.
@@ -70,6 +71,8 @@ pub struct Shape {
     learned: usize,
     limit: usize,
     hasher: ahash::RandomState,
+    /// By field: where it leads under the schema that its documents were last held against.
+    links: Vec<Option<Link>>,
 }
 
 #[derive(Debug)]
@@ -78,7 +81,7 @@ struct Field {
     last: Last,
     path: Box<str>,
     /// Members with a field of their own, in the order in which records have them, as far as there is one.
-    children: Vec<FieldId>,
+    children: Vec<Child>,
     /// Times that one was put elsewhere.
     moves: u32,
     /// Their positions in `children`, once there are too many to look at each.
@@ -89,6 +92,49 @@ struct Field {
     collapsed: bool,
     /// Named by a rule.
     pinned: bool,
+}
+
+/// A member with a field of its own, and how JSON has its key where that needs no escapes: with the quote behind it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Child {
+    pub(super) field: FieldId,
+    /// Bytes of key and quote; 0 where the key is not written plainly, or is too long to be looked at so.
+    len: u32,
+    /// The first sixteen of them, and which of their bits count where there are fewer.
+    head: [u64; 2],
+    mask: [u64; 2],
+}
+
+impl Child {
+    fn new(field: FieldId, key: &str) -> Self {
+        let is_plain = !key.bytes().any(|b| matches!(b, b'"' | b'\\' | 0..0x20));
+        let len = if is_plain && key.len() < 16 { key.len() + 1 } else { 0 };
+        let mut written = [0; 16];
+        for (to, from) in written.iter_mut().zip(key.bytes().chain([b'"'])).take(len) {
+            *to = from;
+        }
+        let words = |all: u128| [all as u64, (all >> 64) as u64];
+        let mask = u128::MAX.checked_shr(8 * (16 - len as u32)).unwrap_or(0);
+        Self { field, len: len as u32, head: words(u128::from_le_bytes(written)), mask: words(mask) }
+    }
+
+    /// Where key and quote end in a text that has them from `start` on.
+    #[inline]
+    pub(super) fn end_within(&self, text: &[u8], start: usize) -> Option<usize> {
+        let text = text.get(start..)?;
+        // A value and what ends it follow: of eight bytes less, it is not worth to look at each.
+        let first = u64::from_le_bytes(*text.first_chunk()?);
+        if self.len == 0 || (first ^ self.head[0]) & self.mask[0] != 0 {
+            return None;
+        }
+        if self.len > 8 {
+            let second = u64::from_le_bytes(*text.get(8..)?.first_chunk()?);
+            if (second ^ self.head[1]) & self.mask[1] != 0 {
+                return None;
+            }
+        }
+        Some(start + self.len as usize)
+    }
 }
 
 #[derive(Debug)]
@@ -107,6 +153,7 @@ impl Shape {
             learned: 0,
             limit: limits.fields.min(1 << 24),
             hasher: ahash::RandomState::new(),
+            links: Vec::new(),
         };
         shape.fields.push(Field::new(FieldId::FOLDED, Last::Root, "$".into()));
         shape
@@ -144,6 +191,25 @@ impl Shape {
         path.steps.iter().fold(FieldId::ROOT, |at, step| self.pin(at, step))
     }
 
+    /// What [`Self::set_link`] kept.
+    #[inline]
+    pub(crate) fn link(&self, field: FieldId) -> Option<Link> {
+        *self.links.get(field.0 as usize)?
+    }
+
+    /// Keeps where a field leads, if all that have it have the same key.
+    pub(crate) fn set_link(&mut self, field: FieldId, link: Link) {
+        if !matches!(self.step(field), PathStep::Key(_)) {
+            return;
+        }
+        if self.links.len() < self.fields.len() {
+            self.links.resize(self.fields.len(), None);
+        }
+        if let Some(place) = self.links.get_mut(field.0 as usize) {
+            *place = Some(link);
+        }
+    }
+
     /// Does a rule name it (or something in it)?
     pub fn is_pinned(&self, field: FieldId) -> bool {
         self.field(field).is_some_and(|f| f.pinned)
@@ -152,7 +218,7 @@ impl Shape {
     /// Members of an object that rules name by key.
     pub(crate) fn pinned_children(&self, object: FieldId) -> Vec<FieldId> {
         let children = self.field(object).map_or(&[][..], |f| &f.children);
-        children.iter().copied().filter(|c| self.field(*c).is_some_and(|f| f.pinned)).collect()
+        children.iter().map(|c| c.field).filter(|c| self.is_pinned(*c)).collect()
     }
 
     /// One step of [`Self::intern`].
@@ -186,15 +252,21 @@ impl Shape {
             return (FieldId::FOLDED, UNPLACED);
         };
         // The common case, kept apart: the keys of the record before, in the same order.
-        if let Some(&child) = field.children.get(guess as usize)
-            && self.has_key(child, key)
+        if let Some(child) = field.children.get(guess as usize)
+            && self.has_key(child.field, key)
         {
-            return (child, guess);
+            return (child.field, guess);
         }
         if let Some((child, position)) = self.find(object, key, guess) {
             return (child, self.follow(object, position, guess));
         }
         self.learn_member(object, key)
+    }
+
+    /// The member that is expected at this position among an object's children.
+    #[inline]
+    pub(super) fn expected(&self, object: FieldId, guess: u32) -> Option<&Child> {
+        self.field(object)?.children.get(guess as usize)
     }
 
     /// The field of an array's elements.
@@ -215,17 +287,17 @@ impl Shape {
         let field = self.field(object)?;
         if let Some(by_key) = &field.by_key {
             let position = *by_key.get(key)?;
-            return Some((field.children[position as usize], position));
+            return Some((field.children[position as usize].field, position));
         }
         // From the guess on, then around: a skipped optional member is found at the second look.
         let guess = (guess as usize).min(field.children.len());
         let found = |range: std::ops::Range<usize>| {
             let start = range.start;
-            let offset = field.children[range].iter().position(|c| self.has_key(*c, key))?;
+            let offset = field.children[range].iter().position(|c| self.has_key(c.field, key))?;
             Some(start + offset)
         };
         let position = found(guess..field.children.len()).or_else(|| found(0..guess))?;
-        Some((field.children[position], position as u32))
+        Some((field.children[position].field, position as u32))
     }
 
     /// A member came after those that it was expected before: it is expected there from now on. Gives its position,
@@ -239,8 +311,7 @@ impl Shape {
         field.moves += 1;
         field.children[from..to].rotate_left(1);
         if field.by_key.is_some() {
-            let children = field.children.clone();
-            self.index_children(object, &children);
+            self.index_children(object);
         }
         guess - 1
     }
@@ -298,12 +369,11 @@ impl Shape {
         match key {
             Some(key) => {
                 let position = parent.children.len() as u32;
-                parent.children.push(id);
+                parent.children.push(Child::new(id, &key));
                 if let Some(by_key) = &mut parent.by_key {
                     by_key.insert(key, position);
                 } else if parent.children.len() > SCANNED_CHILDREN {
-                    let children = parent.children.clone();
-                    self.index_children(self.fields[id.0 as usize].parent, &children);
+                    self.index_children(self.fields[id.0 as usize].parent);
                 }
             }
             None if is_elements => parent.elements = Some(id),
@@ -318,17 +388,18 @@ impl Shape {
         if let Some(field) = self.field_mut(object) {
             field.collapsed = true;
             field.by_key = None;
-            field.children.clone_from(&kept);
+            field.children.retain(|child| kept.contains(&child.field));
         }
         if kept.len() > SCANNED_CHILDREN {
-            self.index_children(object, &kept);
+            self.index_children(object);
         }
     }
 
-    fn index_children(&mut self, object: FieldId, children: &[FieldId]) {
+    fn index_children(&mut self, object: FieldId) {
         let mut by_key = HashMap::with_hasher(self.hasher.clone());
+        let children = self.field(object).map_or(&[][..], |f| &f.children);
         for (position, child) in children.iter().enumerate() {
-            if let Some(Field { last: Last::Key(key), .. }) = self.field(*child) {
+            if let Some(Field { last: Last::Key(key), .. }) = self.field(child.field) {
                 by_key.insert(key.clone(), position as u32);
             }
         }

@@ -1,65 +1,27 @@
-//! JSON onto the tape: one pass, nothing allocated once tape and shape have grown.
+//! The parser that has the last word: the crate `serde_json`.
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
-use super::{Builder, DecodeFailure, Document, Shape, Tape, reason};
-use crate::limits::Limits;
+use crate::tape::{Builder, DecodeFailure, reason};
 
-/// Decodes one JSON document (RFC 8259). Refused: invalid UTF-8, a byte-order mark, trailing
-/// bytes, numbers that no 64-bit float holds, lone surrogates, nesting and size beyond the limits.
-/// Integers beyond 64 bits become floats; of duplicate keys the last one counts, and they are
-/// counted ([`Document::duplicate_keys`]).
-///
-/// Nesting is refused at 128 at the latest, whatever the limit, as the parser is recursive.
-pub fn decode<'a>(
-    payload: &'a [u8],
-    shape: &mut Shape,
-    tape: &'a mut Tape,
-    limits: &Limits,
-) -> Result<Document<'a>, DecodeFailure> {
-    let text = text_of(payload, limits)?;
-    let mut builder = Builder::over(shape, tape, limits, text);
+pub(super) fn document(text: &str, builder: &mut Builder<'_, '_>) -> Result<(), DecodeFailure> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
+    value(&mut deserializer, builder, |error| failure(text, &error))?;
+    deserializer.end().map_err(|e| DecodeFailure::new(reason::TRAILING_BYTES, place(text, &e)))
+}
+
+/// Writes what any deserializer gives.
+pub(super) fn value<'de, D: de::Deserializer<'de>>(
+    deserializer: D,
+    builder: &mut Builder<'_, '_>,
+    failure: impl FnOnce(D::Error) -> DecodeFailure,
+) -> Result<(), DecodeFailure> {
     let mut refused = None;
-    let parsed = Sink { builder: &mut builder, refused: &mut refused }.deserialize(&mut deserializer);
-    if let Some(refused) = refused {
-        return Err(refused);
+    let parsed = Sink { builder, refused: &mut refused }.deserialize(deserializer);
+    match refused {
+        Some(refused) => Err(refused),
+        None => parsed.map_err(failure),
     }
-    parsed.map_err(|e| failure(text, &e))?;
-    deserializer.end().map_err(|e| DecodeFailure::new(reason::TRAILING_BYTES, place(text, &e)))?;
-    builder.finish()
-}
-
-/// Is this meant as JSON? What `decode.value: auto` goes by, live and in the tests of check files: an
-/// object or a list by its first character, so that half a document is a failure; anything else
-/// only if it is JSON as a whole, since most texts are not.
-pub fn is_meant(payload: &[u8]) -> bool {
-    let text = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload).trim_ascii_start();
-    match text.first() {
-        Some(b'{' | b'[') => true,
-        Some(b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
-            serde_json::from_slice::<de::IgnoredAny>(payload).is_ok()
-        }
-        _ => false,
-    }
-}
-
-fn text_of<'a>(payload: &'a [u8], limits: &Limits) -> Result<&'a str, DecodeFailure> {
-    let max = limits.message_bytes.min(u32::MAX as usize);
-    if payload.len() > max {
-        let detail = format!("{} bytes; at most {max} are decoded (limits.message_bytes)", payload.len());
-        return Err(DecodeFailure::new(reason::TOO_LARGE, detail));
-    }
-    if payload.starts_with(b"\xef\xbb\xbf") {
-        return Err(DecodeFailure::new(reason::BYTE_ORDER_MARK, "starts with a UTF-8 byte-order mark"));
-    }
-    let text = std::str::from_utf8(payload).map_err(|e| {
-        DecodeFailure::new(reason::INVALID_UTF8, format!("invalid UTF-8 at byte {}", e.valid_up_to()))
-    })?;
-    if text.bytes().all(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')) {
-        return Err(DecodeFailure::new(reason::EMPTY, format!("{} bytes of nothing", payload.len())));
-    }
-    Ok(text)
 }
 
 /// What the parser's error means. Its variants are private: the messages are the only key, and a
