@@ -128,11 +128,12 @@ impl Decoder {
             Fetched::Protobuf => Ok((Decoded::NotDecoded { format: format::PROTOBUF }, None)),
             Fetched::Json(schema) => {
                 let document = json::decode(rest, shape, &mut self.tape, &self.limits)?;
-                let verdict =
-                    schema.filter(|_| !how.has_json_file).map(|schema| match schema.is_valid(document) {
+                let verdict = schema.filter(|_| !how.has_json_file).map(|schema| {
+                    match schema.is_valid(document, shape) {
                         true => SchemaVerdict::Valid,
                         false => SchemaVerdict::Violation(schema.first_error(document, &how.redact)),
-                    });
+                    }
+                });
                 Ok((Decoded::Document(document), verdict))
             }
             Fetched::Avro(plan) => {

@@ -256,7 +256,7 @@ impl Examiner {
     }
 
     fn hold_against_schema(
-        &self,
+        &mut self,
         record: &RecordView<'_>,
         document: Document<'_>,
         verdict: Option<SchemaVerdict>,
@@ -266,7 +266,7 @@ impl Examiner {
             (Some(SchemaVerdict::Valid), _) => None,
             (Some(SchemaVerdict::Violation(why)), _) => Some(why),
             (None, Some(schema)) if document.is_json() => {
-                if schema.is_valid(document) {
+                if schema.is_valid(document, &mut self.shape) {
                     None
                 } else {
                     // Said in full only for the examples that are kept: it copies the value.

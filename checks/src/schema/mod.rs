@@ -2,19 +2,26 @@
 //!
 //! The validator is the crate `jsonschema`, reading the tape through its trait for foreign
 //! representations (`tape.rs`); its own conformance check and a comparison with the verdicts on
-//! `serde_json::Value` hold the two together.
+//! `serde_json::Value` hold the two together. What looks at one value alone is compiled (`plan.rs`)
+//! and left to the validator only to say what is wrong.
 
+#[cfg(test)]
+mod alike;
+mod compile;
 mod fanout;
+mod plan;
 mod tape;
 #[cfg(test)]
 mod tests;
 
 use jsonschema::{PatternOptions, Validator};
 
+pub(crate) use self::plan::Link;
+use self::plan::Plan;
 use self::tape::{TapeJson, TapeNode};
 use crate::limits::Limits;
 use crate::redact::{self, Redaction};
-use crate::tape::{Document, printable, redacted};
+use crate::tape::{Document, Shape, printable, redacted};
 
 /// Largest compiled pattern, in bytes.
 const PATTERN_BYTES: usize = 1 << 20;
@@ -23,6 +30,8 @@ const PATTERN_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Schema {
     validator: Validator<TapeJson>,
+    /// The same, where it can be taken apart.
+    plan: Option<Plan>,
     work: fanout::Work,
     excerpt_bytes: usize,
 }
@@ -62,26 +71,28 @@ impl Schema {
         let schema: serde_json::Value =
             serde_json::from_str(text).map_err(|e| SchemaError::NotJson(e.to_string()))?;
         let work = fanout::check(&schema).map_err(SchemaError::Invalid)?;
-        let validator = jsonschema::options_for::<TapeJson>()
-            .offline()
-            .with_pattern_options(
-                PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES),
-            )
-            .build(&schema)
-            .map_err(|e| {
-                let location = e.instance_path().as_str();
-                let at = if location.is_empty() { String::new() } else { format!(" (at {location})") };
-                let message = cut(&format!("{e}{at}"), limits.string_bytes.max(256));
-                match e.kind() {
-                    jsonschema::error::ValidationErrorKind::Referencing(_) => SchemaError::Reference(message),
-                    _ => SchemaError::Invalid(message),
-                }
-            })?;
-        Ok(Self { validator, work, excerpt_bytes: limits.string_bytes })
+        let validator = build(&schema).map_err(|e| {
+            let location = e.instance_path().as_str();
+            let at = if location.is_empty() { String::new() } else { format!(" (at {location})") };
+            let message = cut(&format!("{e}{at}"), limits.string_bytes.max(256));
+            match e.kind() {
+                jsonschema::error::ValidationErrorKind::Referencing(_) => SchemaError::Reference(message),
+                _ => SchemaError::Invalid(message),
+            }
+        })?;
+        let plan = compile::plan(&schema, &|part| build(part).ok());
+        Ok(Self { validator, plan, work, excerpt_bytes: limits.string_bytes })
     }
 
-    /// Does the document fit?
-    pub fn is_valid(&self, document: Document<'_>) -> bool {
+    /// Does the document fit? `shape` is the one that its tape was filled over.
+    pub fn is_valid(&self, document: Document<'_>, shape: &mut Shape) -> bool {
+        match &self.plan {
+            Some(plan) => plan.holds(document.root(), shape),
+            None => self.fits_whole(document),
+        }
+    }
+
+    fn fits_whole(&self, document: Document<'_>) -> bool {
         self.validator.is_valid(TapeNode::Value(document.root()))
     }
 
@@ -90,7 +101,7 @@ impl Schema {
     /// offending value. Empty when the document fits. What must not be shown is not.
     pub fn first_error(&self, document: Document<'_>, redaction: &Redaction) -> String {
         if !self.work.is_searchable(depth(document.root())) {
-            if self.is_valid(document) {
+            if self.fits_whole(document) {
                 return String::new();
             }
             let found = redacted(document.root(), self.excerpt_bytes, &redaction.root());
@@ -107,6 +118,14 @@ impl Schema {
         let path = if path.is_empty() { "/" } else { path };
         format!("{}: {message}: {found}", cut(&redact::text(path), self.excerpt_bytes))
     }
+}
+
+fn build(schema: &serde_json::Value) -> Result<Validator<TapeJson>, jsonschema::ValidationError<'static>> {
+    jsonschema::options_for::<TapeJson>()
+        .offline()
+        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES))
+        .build(schema)
+        .map_err(jsonschema::ValidationError::to_owned)
 }
 
 /// Containers within each other. Recursive, as deep as `limits.nesting` lets a document be.

@@ -199,8 +199,13 @@ impl JsonNumber for TapeNumber {
         }
     }
 
+    /// Integers beyond 64 bits are floats on the tape, as they are in a tree: all such floats count.
     fn is_written_as_integer(&self) -> bool {
-        !matches!(self, Self::F64(_))
+        const TWO_63: f64 = 9_223_372_036_854_775_808.0;
+        match *self {
+            Self::I64(_) | Self::U64(_) => true,
+            Self::F64(n) => n.is_finite() && n.abs() >= TWO_63,
+        }
     }
 }
 
