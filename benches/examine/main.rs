@@ -65,8 +65,19 @@ impl Ours {
         Ok(Self { examiner, tape: Tape::new(), limits })
     }
 
-    fn decode(&mut self, payload: &[u8]) -> Result<()> {
-        let decoded = json::decode(payload, self.examiner.shape_mut(), &mut self.tape, &self.limits);
+    fn decode(&mut self, parser: Parser, payload: &[u8]) -> Result<()> {
+        let (shape, tape, limits) = (self.examiner.shape_mut(), &mut self.tape, &self.limits);
+        let decoded = match parser {
+            Parser::Own => json::decode(payload, shape, tape, limits),
+            Parser::SerdeJson => {
+                let mut parser = serde_json::Deserializer::from_slice(payload);
+                json::decode_by(&mut parser, payload, shape, tape, limits)
+            }
+            Parser::SonicRs => {
+                let mut parser = sonic_rs::Deserializer::from_slice(payload);
+                json::decode_by(&mut parser, payload, shape, tape, limits)
+            }
+        };
         black_box(decoded).map(drop).map_err(|failure| anyhow::anyhow!("{failure}"))
     }
 
@@ -100,8 +111,18 @@ impl Ours {
     }
 }
 
+/// Whose parser fills the tape.
+#[derive(Clone, Copy)]
+enum Parser {
+    Own,
+    SerdeJson,
+    SonicRs,
+}
+
 /// What of the work is done.
-const STAGES: [(&str, &str); 4] = [
+const STAGES: [(&str, &str); 6] = [
+    ("decode by serde_json", ""),
+    ("decode by sonic-rs", ""),
     ("decode", ""),
     ("and profile", "version: 1\ntopic: orders\ndecode: { value: json }\n"),
     ("and ten checks, one of them the schema", orders::CHECKS),
@@ -115,7 +136,7 @@ fn main() -> Result<()> {
     let bytes: usize = records.iter().map(String::len).sum();
     let mut figures: Vec<Vec<f64>> = vec![Vec::new(); STAGES.len()];
     let mut decoder = Ours::new(orders::CHECKS, orders::SCHEMA)?;
-    let mut profiler = Ours::new(STAGES[1].1, orders::SCHEMA)?;
+    let mut profiler = Ours::new(STAGES[3].1, orders::SCHEMA)?;
     let mut ours = Ours::new(orders::CHECKS, orders::SCHEMA)?;
     for round in 0..ROUNDS {
         for (stage, (name, _)) in STAGES.iter().enumerate() {
@@ -123,17 +144,25 @@ fn main() -> Result<()> {
                 continue;
             }
             let ns = match stage {
-                0 => timed(PANE, || records.iter().try_for_each(|r| decoder.decode(r.as_bytes())))?,
-                1 => profiler.pane(&records)?.0,
-                2 => {
-                    let (ns, pane, summary) = ours.pane(&records)?;
+                0..=2 => {
+                    let parser = [Parser::SerdeJson, Parser::SonicRs, Parser::Own][stage];
+                    timed(PANE, || records.iter().try_for_each(|r| decoder.decode(parser, r.as_bytes())))?
+                }
+                3 => {
+                    let (ns, pane, summary) = profiler.pane(&records)?;
+                    if round == 0 {
+                        let leaves = summary.fields.iter().filter(|field| field.distinct.is_some()).count();
+                        let bytes = pane.approximate_bytes() / leaves;
+                        say(&format!("{leaves} leaves, {bytes} bytes each in a full pane"));
+                    }
+                    ns
+                }
+                4 => {
+                    let (ns, _, summary) = ours.pane(&records)?;
                     if round == 0 {
                         let mut naive = Naive::new(orders::SCHEMA)?;
                         records.iter().try_for_each(|r| naive.take(r.as_bytes()))?;
                         hold_against_each_other(&summary, &naive)?;
-                        let fields = summary.fields.len();
-                        let bytes = pane.approximate_bytes() / fields;
-                        say(&format!("{fields} fields, {bytes} bytes a field in a full pane"));
                     }
                     ns
                 }

@@ -17,7 +17,7 @@ mod tests;
 use crate::limits::Limits;
 use crate::merge::{TOP_VALUES_MAX, fold_fields};
 use crate::report::{FieldSummary, TextSummary};
-use crate::tape::{Data, Document, FieldId, PathStep, Shape};
+use crate::tape::{Data, Document, FieldId, PathStep, Shape, Value};
 pub(crate) use numbers::Numbers;
 use values::{Distinct, Top};
 
@@ -34,30 +34,35 @@ pub struct Profile {
     columns: Vec<Column>,
     /// Scalars without a field of their own.
     folded: u64,
+    /// What the columns work with.
+    scratch: Vec<u64>,
 }
 
-/// One field. What few fields need lies behind a pointer.
+/// One field. What every string and number touches comes first, in one line of the cache.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 struct Column {
-    present: u64,
-    null: u64,
-    empty: u64,
+    string: u64,
+    /// Characters; a text has at most `limits.message_bytes`.
+    length_sum: u64,
+    length_min: u32,
+    length_max: u32,
     integer: u64,
     number: u64,
-    string: u64,
-    boolean: u64,
-    object: u64,
-    array: u64,
-    truthy: u64,
-    text: TextSummary,
     numbers: Option<Box<Numbers>>,
     scalars: Option<Box<Scalars>>,
+    null: u64,
+    empty: u64,
+    boolean: u64,
+    truthy: u64,
+    object: u64,
+    array: u64,
 }
 
 #[derive(Debug)]
 struct Scalars {
-    distinct: Distinct,
     top: Top,
+    distinct: Distinct,
 }
 
 impl Profile {
@@ -68,6 +73,7 @@ impl Profile {
             string_bytes: limits.string_bytes.clamp(16, 4_000),
             columns: Vec::new(),
             folded: 0,
+            scratch: Vec::new(),
         }
     }
 
@@ -76,10 +82,15 @@ impl Profile {
         if self.columns.len() < shape.len() {
             self.columns.resize_with(shape.len(), Column::default);
         }
-        for (field, data) in document.nodes() {
-            match field.index().and_then(|at| self.columns.get_mut(at)) {
-                Some(column) => column.add(data, self.top_values, self.string_bytes),
-                None => self.folded += u64::from(!matches!(data, Data::Object { .. } | Data::Array { .. })),
+        for value in document.values() {
+            match value.field().index().and_then(|at| self.columns.get_mut(at)) {
+                Some(column) => {
+                    column.add(value, (self.top_values, self.string_bytes), &mut self.scratch);
+                }
+                None => {
+                    let is_scalar = !matches!(value.data(), Data::Object { .. } | Data::Array { .. });
+                    self.folded += u64::from(is_scalar);
+                }
             }
         }
     }
@@ -108,9 +119,9 @@ impl Profile {
                 shape.parent(id).and_then(|p| self.column(p)).map_or(0, |parent| parent.object)
             }
             // Elements and members of maps are counted themselves.
-            PathStep::Root | PathStep::Elements | PathStep::AnyKey => column.present,
+            PathStep::Root | PathStep::Elements | PathStep::AnyKey => column.present(),
         };
-        let wanted = column.present > 0 || (records > 0 && shape.is_pinned(id));
+        let wanted = column.present() > 0 || (records > 0 && shape.is_pinned(id));
         wanted.then(|| column.summary(shape.path(id), records))
     }
 
@@ -120,8 +131,8 @@ impl Profile {
 }
 
 impl Column {
-    fn add(&mut self, data: Data<'_>, top_values: usize, string_bytes: usize) {
-        self.present += 1;
+    fn add(&mut self, value: Value<'_>, (top_values, string_bytes): (usize, usize), scratch: &mut Vec<u64>) {
+        let data = value.data();
         match data {
             Data::Null => self.null += 1,
             Data::Bool(b) => {
@@ -141,9 +152,8 @@ impl Column {
                 self.number(n);
             }
             Data::Str(s) => {
-                self.string += 1;
                 self.empty += u64::from(s.is_empty());
-                self.length(s.chars().count() as u64);
+                self.length(value.characters() as u32);
             }
             Data::Object { len } => {
                 self.object += 1;
@@ -156,10 +166,10 @@ impl Column {
         }
         if let Some(hash) = hash::scalar(data) {
             let scalars = self.scalars.get_or_insert_with(|| {
-                Box::new(Scalars { distinct: Distinct::default(), top: Top::new(top_values, string_bytes) })
+                Box::new(Scalars { top: Top::new(top_values, string_bytes), distinct: Distinct::default() })
             });
             // What is listed as frequent was counted as different when it came to be listed.
-            if !scalars.top.add(hash, data) {
+            if !scalars.top.add(hash, data, scratch) {
                 scalars.distinct.add(hash);
             }
         }
@@ -169,22 +179,31 @@ impl Column {
         self.numbers.get_or_insert_default().add(x);
     }
 
-    fn length(&mut self, characters: u64) {
-        let text = &mut self.text;
-        if text.count == 0 {
-            text.length_min = characters;
+    fn length(&mut self, characters: u32) {
+        if self.string == 0 {
+            self.length_min = characters;
         }
-        text.count += 1;
-        text.length_min = text.length_min.min(characters);
-        text.length_max = text.length_max.max(characters);
-        text.length_sum = text.length_sum.saturating_add(characters);
+        self.string += 1;
+        self.length_min = self.length_min.min(characters);
+        self.length_max = self.length_max.max(characters);
+        self.length_sum = self.length_sum.saturating_add(characters.into());
+    }
+
+    fn present(&self) -> u64 {
+        self.null + self.boolean + self.integer + self.number + self.string + self.object + self.array
     }
 
     fn summary(&self, path: &str, records: u64) -> FieldSummary {
+        let text = TextSummary {
+            count: self.string,
+            length_min: self.length_min.into(),
+            length_max: self.length_max.into(),
+            length_sum: self.length_sum,
+        };
         FieldSummary {
             path: path.to_owned(),
             records,
-            present: self.present,
+            present: self.present(),
             null: self.null,
             empty: self.empty,
             integer: self.integer,
@@ -195,7 +214,7 @@ impl Column {
             array: self.array,
             truthy: self.truthy,
             numeric: self.numbers.as_ref().map(|n| n.summary()),
-            text: (self.text.count > 0).then_some(self.text),
+            text: (self.string > 0).then_some(text),
             distinct: self.scalars.as_ref().map(|s| s.distinct.summary()),
             top: self.scalars.as_ref().map(|s| s.top.summary()),
         }

@@ -1,5 +1,7 @@
 //! Numbers of one field: moments and a quantile sketch (DDSketch: Masson et al., VLDB 2019).
 
+use std::collections::BTreeMap;
+
 use crate::merge::BINS_MAX;
 use crate::report::{Bin, NumericSummary};
 
@@ -11,7 +13,10 @@ const GAMMA: f64 = (1.0 + RELATIVE_ERROR) / (1.0 - RELATIVE_ERROR);
 
 /// Bin of a positive number: index i holds (gamma^(i-1), gamma^i].
 fn index_of(x: f64) -> i32 {
-    (x.ln() / GAMMA.ln()).ceil() as i32
+    let index = x.ln() / GAMMA.ln();
+    // Rounded up, without the call that `ceil` is on older processors.
+    let whole = index as i32;
+    whole + i32::from(index > f64::from(whole))
 }
 
 /// The number that stands for a bin, within [`RELATIVE_ERROR`] of all that it holds.
@@ -22,16 +27,17 @@ pub(super) fn value_of(index: i32) -> f64 {
 
 /// Moments and bins, growing.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Numbers {
     count: u64,
-    not_finite: u64,
-    min: f64,
-    max: f64,
     mean: f64,
     m2: f64,
-    zeros: u64,
+    min: f64,
+    max: f64,
     positive: Bins,
     negative: Bins,
+    zeros: u64,
+    not_finite: u64,
 }
 
 impl Numbers {
@@ -87,7 +93,7 @@ impl Numbers {
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
-        (self.positive.counts.capacity() + self.negative.counts.capacity()) * size_of::<u64>()
+        self.positive.heap_bytes() + self.negative.heap_bytes()
     }
 }
 
@@ -95,8 +101,10 @@ impl Numbers {
 /// collapse into the lowest, as [`crate::merge`] has it.
 #[derive(Debug, Default)]
 struct Bins {
+    counts: Vec<u32>,
     first: i32,
-    counts: Vec<u64>,
+    /// What does not fit into the counts, by index: next to nothing ever does not.
+    carried: Option<Box<BTreeMap<i32, u64>>>,
 }
 
 impl Bins {
@@ -106,11 +114,19 @@ impl Bins {
             self.counts.push(0);
         }
         let at = index - self.first;
-        if let Some(count) = usize::try_from(at).ok().and_then(|at| self.counts.get_mut(at)) {
-            *count += 1;
-            return;
+        match usize::try_from(at).ok().and_then(|at| self.counts.get_mut(at)) {
+            Some(count) if *count < u32::MAX => *count += 1,
+            Some(count) => {
+                *count = 1;
+                self.carry(index, u32::MAX.into());
+            }
+            None => self.add_outside(index),
         }
-        self.add_outside(index);
+    }
+
+    #[cold]
+    fn carry(&mut self, index: i32, count: u64) {
+        *self.carried.get_or_insert_default().entry(index).or_default() += count;
     }
 
     #[cold]
@@ -126,11 +142,14 @@ impl Bins {
         }
         if lowest > self.first {
             let beyond = ((lowest - self.first) as usize).min(self.counts.len());
-            let collapsed: u64 = self.counts.drain(..beyond).sum();
+            let collapsed: u64 = self.counts.drain(..beyond).map(u64::from).sum();
             self.first = lowest;
-            match self.counts.first_mut() {
-                Some(count) => *count += collapsed,
-                None => self.counts.push(collapsed),
+            if self.counts.is_empty() {
+                self.counts.push(0);
+            }
+            match (u64::from(self.counts[0]) + collapsed).try_into() {
+                Ok(count) => self.counts[0] = count,
+                Err(_) => self.carry(lowest, collapsed),
             }
         }
         let at = (index - self.first) as usize;
@@ -142,7 +161,20 @@ impl Bins {
 
     fn summary(&self) -> Vec<Bin> {
         let bins = (self.first..).zip(&self.counts).filter(|(_, count)| **count > 0);
-        bins.map(|(index, &count)| Bin { index, count }).collect()
+        let mut bins: Vec<Bin> = bins.map(|(index, &count)| Bin { index, count: count.into() }).collect();
+        for (&index, count) in self.carried.iter().flat_map(|carried| carried.iter()) {
+            // As the counts, what lies below the lowest bin is in it.
+            let at = bins.partition_point(|bin| bin.index < index);
+            match bins.get_mut(at) {
+                Some(bin) => bin.count += count,
+                None => bins.push(Bin { index, count: *count }),
+            }
+        }
+        bins
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.counts.capacity() * size_of::<u32>() + self.carried.as_ref().map_or(0, |c| c.len() * 64)
     }
 }
 
@@ -180,6 +212,21 @@ mod tests {
         let s = numbers.summary();
         assert!(s.mean.is_finite());
         assert_eq!(s.m2, f64::MAX);
+    }
+
+    #[test]
+    fn counts_beyond_32_bits_are_carried() {
+        let mut bins = Bins::default();
+        bins.add(5);
+        bins.counts[0] = u32::MAX - 1;
+        (0..3).for_each(|_| bins.add(5));
+        assert_eq!(bins.summary(), [Bin { index: 5, count: u64::from(u32::MAX) + 2 }]);
+        // What collapses into the lowest bin takes along what was carried.
+        bins.add(5_000);
+        let lowest = 5_001 - BINS_MAX as i32;
+        let expected =
+            [Bin { index: lowest, count: u64::from(u32::MAX) + 2 }, Bin { index: 5_000, count: 1 }];
+        assert_eq!(bins.summary(), expected);
     }
 
     proptest! {

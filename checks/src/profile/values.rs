@@ -38,26 +38,34 @@ impl Distinct {
 /// time, but the rarest quarter at once, which takes no search for every new value. Exact while there are no more
 /// than `most` different ones. Beyond it, which ones are listed depends on the order of the records; the bounds of
 /// what is listed hold in any order.
+///
+/// What every value touches lies close together: fields are many, and the cache is small.
 #[derive(Debug)]
 pub(super) struct Top {
-    most: usize,
-    string_bytes: usize,
-    /// Apart from the entries, so that a look-up runs over neighbouring words.
-    hashes: Vec<u64>,
-    /// As many as hashes, and behind them some that were pushed out, for the room that their texts have.
-    entries: Vec<Entry>,
-    /// By the lowest bits of a hash, open addressing: one more than the index of its entry, 0 where there is none. A
-    /// power of two, and at least twice the entries; empty while so few are there that all are looked at.
+    most: u32,
+    string_bytes: u32,
+    /// What is counted; those from `settled` on came since values were pushed out last.
+    slots: Vec<Slot>,
+    settled: u32,
+    /// By the lowest bits of a hash, open addressing: one more than the index of its slot, 0 where there is none. A
+    /// power of two, and at least twice the slots; empty while so few are there that all are looked at.
     index: Box<[u16]>,
-    /// No value that is not listed has occurred more often.
+    /// No value that is not counted has occurred more often.
     floor: u64,
+    /// What the values of the first slots are, and how much of each may have occurred before it was counted. Once
+    /// values were pushed out, a new one is told when it comes a second time: most never do.
+    told: Vec<Told>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    hash: u64,
+    /// Never too low.
+    upper: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
-    /// Never too low.
-    upper: u64,
-    /// How much of it may have occurred before it was listed.
+struct Told {
     error: u64,
     value: Kept,
 }
@@ -67,48 +75,52 @@ const UNINDEXED_MAX: usize = 8;
 
 #[derive(Debug)]
 enum Kept {
+    /// Not told: as often as it has come, it may be left out.
+    Nothing,
     Bool(bool),
     I64(i64),
     U64(u64),
     F64(f64),
-    Text {
-        text: String,
-        cut: bool,
-    },
+    Text(String),
+    /// Its beginning, as it is longer than what is kept.
+    Cut(String),
     /// A text that is longer than what is kept of it, with something in it that must not be shown.
     Hidden,
 }
 
 impl Top {
     pub(super) fn new(most: usize, string_bytes: usize) -> Self {
-        let most = most.clamp(1, usize::from(u16::MAX) / 4);
-        Self { most, string_bytes, hashes: Vec::new(), entries: Vec::new(), index: Box::default(), floor: 0 }
+        Self {
+            most: most.clamp(1, usize::from(u16::MAX) / 4) as u32,
+            string_bytes: string_bytes as u32,
+            slots: Vec::new(),
+            settled: 0,
+            index: Box::default(),
+            floor: 0,
+            told: Vec::new(),
+        }
     }
 
-    /// Takes a scalar; others have no hash. Gives whether it was listed already.
-    pub(super) fn add(&mut self, hash: u64, data: Data<'_>) -> bool {
-        if let Some(entry) = self.find(hash).and_then(|at| self.entries.get_mut(at)) {
-            entry.upper += 1;
+    /// Takes a scalar; others have no hash. Gives whether it was counted already. What is in `scratch` is of no
+    /// account: it is there so that nothing is allocated.
+    pub(super) fn add(&mut self, hash: u64, data: Data<'_>, scratch: &mut Vec<u64>) -> bool {
+        if let Some(at) = self.find(hash)
+            && let Some(slot) = self.slots.get_mut(at)
+        {
+            slot.upper += 1;
+            let is_second = at >= self.settled as usize && slot.upper == self.floor + 2;
+            if is_second && self.floor > 0 {
+                self.tell(at, data);
+            }
             return true;
         }
-        if self.hashes.len() >= self.most {
-            self.push_out();
+        if self.slots.len() >= self.most as usize {
+            self.push_out(scratch);
         }
-        let at = self.hashes.len();
-        self.hashes.push(hash);
-        let (upper, error) = (self.floor + 1, self.floor);
-        match self.entries.get_mut(at) {
-            Some(entry) => {
-                let buffer = match std::mem::replace(&mut entry.value, Kept::Bool(false)) {
-                    Kept::Text { text, .. } => text,
-                    _ => String::new(),
-                };
-                *entry = Entry { upper, error, value: keep(data, buffer, self.string_bytes) };
-            }
-            None => {
-                let value = keep(data, String::new(), self.string_bytes);
-                self.entries.push(Entry { upper, error, value });
-            }
+        let at = self.slots.len();
+        self.slots.push(Slot { hash, upper: self.floor + 1 });
+        if self.floor == 0 {
+            self.tell(at, data);
         }
         match self.index.len() {
             0 if at < UNINDEXED_MAX => {}
@@ -118,80 +130,108 @@ impl Top {
         false
     }
 
-    fn find(&self, hash: u64) -> Option<usize> {
-        if self.index.is_empty() {
-            return self.hashes.iter().position(|h| *h == hash);
+    /// Notes what the value of a slot is.
+    fn tell(&mut self, at: usize, data: Data<'_>) {
+        if self.told.len() <= at {
+            self.told.resize_with(at + 1, || Told { error: 0, value: Kept::Nothing });
         }
-        let mut slot = self.slot(hash);
-        loop {
-            let at = usize::from(*self.index.get(slot)?).checked_sub(1)?;
-            if self.hashes.get(at) == Some(&hash) {
-                return Some(at);
-            }
-            slot = (slot + 1) & (self.index.len() - 1);
+        if let Some(told) = self.told.get_mut(at) {
+            told.error = self.floor;
+            keep(data, &mut told.value, self.string_bytes as usize);
         }
     }
 
-    fn slot(&self, hash: u64) -> usize {
+    #[inline]
+    fn find(&self, hash: u64) -> Option<usize> {
+        if self.index.is_empty() {
+            return self.slots.iter().position(|slot| slot.hash == hash);
+        }
+        let mut place = self.place(hash);
+        loop {
+            let at = usize::from(*self.index.get(place)?).checked_sub(1)?;
+            if self.slots.get(at).is_some_and(|slot| slot.hash == hash) {
+                return Some(at);
+            }
+            place = (place + 1) & (self.index.len() - 1);
+        }
+    }
+
+    fn place(&self, hash: u64) -> usize {
         hash as usize & (self.index.len() - 1)
     }
 
-    /// Notes where the hash of an entry is to be found.
+    /// Notes where the hash of a slot is to be found.
     fn enter(&mut self, hash: u64, at: usize) {
-        let mut slot = self.slot(hash);
-        while self.index[slot] != 0 {
-            slot = (slot + 1) & (self.index.len() - 1);
+        let mut place = self.place(hash);
+        while self.index[place] != 0 {
+            place = (place + 1) & (self.index.len() - 1);
         }
-        self.index[slot] = at as u16 + 1;
+        self.index[place] = at as u16 + 1;
     }
 
+    #[cold]
     fn build_index(&mut self) {
-        let slots = (2 * self.most).next_power_of_two();
+        let places = (2 * self.most as usize).next_power_of_two();
         match self.index.len() {
-            0 => self.index = vec![0; slots].into_boxed_slice(),
+            0 => self.index = vec![0; places].into_boxed_slice(),
             _ => self.index.fill(0),
         }
-        for at in 0..self.hashes.len() {
-            self.enter(self.hashes[at], at);
+        for at in 0..self.slots.len() {
+            self.enter(self.slots[at].hash, at);
         }
     }
 
     /// Pushes out the rarest quarter, and all that are no more frequent than the most frequent of it.
-    fn push_out(&mut self) {
-        let count = self.hashes.len();
-        let mut uppers: Vec<u64> = self.entries[..count].iter().map(|e| e.upper).collect();
+    #[cold]
+    fn push_out(&mut self, uppers: &mut Vec<u64>) {
+        let count = self.slots.len();
+        uppers.clear();
+        uppers.extend(self.slots.iter().map(|slot| slot.upper));
         let (_, floor, _) = uppers.select_nth_unstable((count / 4).min(count - 1));
+        let is_first = self.floor == 0;
         self.floor = *floor;
         let mut kept = 0;
         for at in 0..count {
-            if self.entries[at].upper > self.floor {
-                self.entries.swap(kept, at);
-                self.hashes.swap(kept, at);
+            // What stays has come at least twice since it was counted: it was told.
+            if self.slots[at].upper > self.floor {
+                self.slots.swap(kept, at);
+                self.told.swap(kept, at);
                 kept += 1;
             }
         }
-        self.hashes.truncate(kept);
+        self.slots.truncate(kept);
+        self.settled = kept as u32;
+        if is_first {
+            // Of those that go on coming and going few are told again.
+            self.told.truncate(kept);
+            self.told.shrink_to_fit();
+        }
         if !self.index.is_empty() {
             self.build_index();
         }
     }
 
-    fn listed(&self) -> &[Entry] {
-        &self.entries[..self.hashes.len()]
+    /// What is listed: hash, most occurrences, what is told of it.
+    fn listed(&self) -> impl Iterator<Item = (Slot, &Told)> {
+        let is_told = |(at, slot): &(usize, &Slot)| {
+            self.floor == 0 || *at < self.settled as usize || slot.upper > self.floor + 1
+        };
+        let listed = self.slots.iter().enumerate().filter(is_told);
+        listed.filter_map(|(at, slot)| Some((*slot, self.told.get(at)?)))
     }
 
     pub(super) fn summary(&self) -> TopSummary {
-        let hidden = self.listed().iter().filter(|e| matches!(e.value, Kept::Hidden));
-        let hidden = hidden.map(|e| e.upper).max().unwrap_or(0);
+        let hidden = self.listed().filter(|(_, told)| matches!(told.value, Kept::Hidden));
+        let hidden = hidden.map(|(slot, _)| slot.upper).max().unwrap_or(0);
+        // Those that came once since values were pushed out.
+        let untold = if self.listed().count() < self.slots.len() { self.floor + 1 } else { self.floor };
         let mut values: Vec<TopValue> = self
-            .hashes
-            .iter()
-            .zip(self.listed())
-            .filter(|(_, e)| !matches!(e.value, Kept::Hidden))
-            .map(|(&hash, e)| TopValue {
-                value: shown(&e.value, hash),
-                count: e.upper - e.error,
-                error: e.error,
+            .listed()
+            .filter(|(_, told)| !matches!(told.value, Kept::Hidden))
+            .map(|(slot, told)| TopValue {
+                value: shown(&told.value, slot.hash),
+                count: slot.upper - told.error,
+                error: told.error,
             })
             .collect();
         values.sort_unstable_by(|a, b| a.value.cmp(&b.value));
@@ -204,17 +244,17 @@ impl Top {
             }
             same
         });
-        TopSummary { values, floor: self.floor.max(hidden) }
+        TopSummary { values, floor: untold.max(hidden) }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        let texts = self
-            .entries
-            .iter()
-            .map(|e| if let Kept::Text { text, .. } = &e.value { text.capacity() } else { 0 });
-        self.hashes.capacity() * size_of::<u64>()
+        let texts = self.told.iter().map(|told| match &told.value {
+            Kept::Text(text) | Kept::Cut(text) => text.capacity(),
+            _ => 0,
+        });
+        self.slots.capacity() * size_of::<Slot>()
             + self.index.len() * size_of::<u16>()
-            + self.entries.capacity() * size_of::<Entry>()
+            + self.told.capacity() * size_of::<Told>()
             + texts.sum::<usize>()
     }
 }
@@ -222,28 +262,36 @@ impl Top {
 /// What tells cut strings apart: an ellipsis and 8 digits of the hash.
 const MARK_BYTES: usize = '…'.len_utf8() + 8;
 
-fn keep(data: Data<'_>, mut text: String, string_bytes: usize) -> Kept {
-    match data {
-        Data::Bool(b) => Kept::Bool(b),
-        Data::I64(n) => Kept::I64(n),
-        Data::U64(n) => Kept::U64(n),
-        Data::F64(n) => Kept::F64(n),
-        Data::Str(s) => {
-            let cut = s.len() > string_bytes;
-            // What is cut cannot be looked through later: half a secret is one.
-            if cut && is_sensitive(s) {
-                return Kept::Hidden;
-            }
-            let kept =
-                if cut { whole_characters(s, string_bytes.saturating_sub(MARK_BYTES)) } else { s.len() };
-            text.clear();
-            text.push_str(&s[..kept]);
-            Kept::Text { text, cut }
-        }
-        Data::Null | Data::Object { .. } | Data::Array { .. } => {
-            Kept::Text { text: String::new(), cut: false }
-        }
+/// Puts a scalar in the place of another, in its buffer.
+fn keep(data: Data<'_>, kept: &mut Kept, string_bytes: usize) {
+    let Data::Str(s) = data else {
+        *kept = match data {
+            Data::Bool(b) => Kept::Bool(b),
+            Data::I64(n) => Kept::I64(n),
+            Data::U64(n) => Kept::U64(n),
+            Data::F64(n) => Kept::F64(n),
+            Data::Null | Data::Str(_) | Data::Object { .. } | Data::Array { .. } => Kept::Nothing,
+        };
+        return;
+    };
+    let is_cut = s.len() > string_bytes;
+    // What is cut cannot be looked through later: half a secret is one.
+    if is_cut && is_sensitive(s) {
+        *kept = Kept::Hidden;
+        return;
     }
+    let mut text = match std::mem::replace(kept, Kept::Nothing) {
+        Kept::Text(text) | Kept::Cut(text) => text,
+        _ => String::new(),
+    };
+    text.clear();
+    *kept = if is_cut {
+        text.push_str(&s[..whole_characters(s, string_bytes.saturating_sub(MARK_BYTES))]);
+        Kept::Cut(text)
+    } else {
+        text.push_str(s);
+        Kept::Text(text)
+    };
 }
 
 /// The longest prefix of whole characters within so many bytes.
@@ -263,9 +311,9 @@ fn shown(value: &Kept, hash: u64) -> String {
             Some(Integer::Unsigned(n)) => n.to_string(),
             None => format!("{n:?}"),
         },
-        Kept::Hidden => String::new(),
-        Kept::Text { text, cut: true } => format!("{text}…{:08x}", hash >> 32),
-        Kept::Text { text, cut: false } => {
+        Kept::Nothing | Kept::Hidden => String::new(),
+        Kept::Cut(text) => format!("{text}…{:08x}", hash >> 32),
+        Kept::Text(text) => {
             let ambiguous = text.starts_with('"')
                 || matches!(text.as_str(), "true" | "false")
                 || text.parse::<f64>().is_ok();
@@ -284,7 +332,7 @@ mod tests {
     use super::*;
 
     fn add(top: &mut Top, data: Data<'_>) {
-        top.add(hash::scalar(data).unwrap(), data);
+        top.add(hash::scalar(data).unwrap(), data, &mut Vec::new());
     }
 
     fn listed(top: &Top) -> Vec<(String, u64)> {
