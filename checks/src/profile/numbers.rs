@@ -104,7 +104,7 @@ struct Bins {
     counts: Vec<u32>,
     first: i32,
     /// What does not fit into the counts, by index: next to nothing ever does not.
-    carried: Option<Box<BTreeMap<i32, u64>>>,
+    carried: BTreeMap<i32, u64>,
 }
 
 impl Bins {
@@ -126,7 +126,7 @@ impl Bins {
 
     #[cold]
     fn carry(&mut self, index: i32, count: u64) {
-        *self.carried.get_or_insert_default().entry(index).or_default() += count;
+        *self.carried.entry(index).or_default() += count;
     }
 
     #[cold]
@@ -162,7 +162,7 @@ impl Bins {
     fn summary(&self) -> Vec<Bin> {
         let bins = (self.first..).zip(&self.counts).filter(|(_, count)| **count > 0);
         let mut bins: Vec<Bin> = bins.map(|(index, &count)| Bin { index, count: count.into() }).collect();
-        for (&index, count) in self.carried.iter().flat_map(|carried| carried.iter()) {
+        for (&index, count) in &self.carried {
             // As the counts, what lies below the lowest bin is in it.
             let at = bins.partition_point(|bin| bin.index < index);
             match bins.get_mut(at) {
@@ -174,7 +174,7 @@ impl Bins {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.counts.capacity() * size_of::<u32>() + self.carried.as_ref().map_or(0, |c| c.len() * 64)
+        self.counts.capacity() * size_of::<u32>() + self.carried.len() * size_of::<(i32, u64)>()
     }
 }
 
