@@ -5,7 +5,7 @@
 //! queue of its own.
 
 pub mod config;
-mod decode;
+pub mod decode;
 pub mod pane;
 pub mod range;
 mod remote;

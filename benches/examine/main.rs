@@ -4,6 +4,7 @@
 //! `cargo bench --workspace --bench examine`; see docs/performance.md. Both take the same records in turns, in panes of
 //! so many; what they counted is held against each other before any figure is shown.
 
+mod clock;
 mod naive;
 mod orders;
 
@@ -17,6 +18,7 @@ use checks::report::PaneSummary;
 use checks::rules::{CheckFile, Loader};
 use checks::tape::{Tape, json};
 
+use clock::{median, timed};
 use naive::Naive;
 
 /// Records of a pane.
@@ -25,26 +27,6 @@ const PANE: usize = 20_000;
 const NOW_MS: i64 = 1_764_000_000_000;
 /// Panes of each, in turns.
 const ROUNDS: usize = 15;
-
-/// CPU time of this thread, in nanoseconds, as the kernel counts it.
-fn cpu_ns() -> Result<u64> {
-    // The kernel brings a thread's time up to date when it leaves the CPU.
-    std::thread::yield_now();
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-    stat.split(' ').next().context("/proc/thread-self/schedstat")?.parse().context("nanoseconds")
-}
-
-/// Nanoseconds a record.
-fn timed(records: usize, work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let before = cpu_ns()?;
-    work()?;
-    Ok((cpu_ns()? - before) as f64 / records as f64)
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
 
 /// Ours: what the agent does with a record, from its bytes to the pane.
 struct Ours {

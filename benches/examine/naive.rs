@@ -17,21 +17,21 @@ const FREQUENT: usize = 64;
 pub(crate) struct Field {
     pub(crate) present: u64,
     pub(crate) null: u64,
-    empty: u64,
-    booleans: [u64; 2],
-    types: [u64; 6],
-    length_sum: u64,
-    length_min: u64,
-    length_max: u64,
-    sum: f64,
-    squares: f64,
-    numbers: DDSketch,
+    pub(crate) empty: u64,
+    pub(crate) booleans: [u64; 2],
+    pub(crate) types: [u64; 6],
+    pub(crate) length_sum: u64,
+    pub(crate) length_min: u64,
+    pub(crate) length_max: u64,
+    pub(crate) sum: f64,
+    pub(crate) squares: f64,
+    pub(crate) numbers: DDSketch,
     pub(crate) distinct: HllSketch,
-    frequent: FrequentItemsSketch<String>,
+    pub(crate) frequent: FrequentItemsSketch<String>,
 }
 
 impl Field {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             present: 0,
             null: 0,

@@ -443,6 +443,39 @@ pub struct FieldSummary {
     /// Most frequent scalar values.
     #[prost(message, optional, tag = "16")]
     pub top: Option<TopSummary>,
+    /// Of the values that can be read as times: numbers of the size of epochs, texts as RFC 3339 has them.
+    #[prost(message, optional, tag = "17")]
+    #[serde(default)]
+    pub times: Option<TimeSummary>,
+    /// Texts by their form ([`crate::format::FORMATS`]), of `texts_seen`.
+    #[prost(message, repeated, tag = "18")]
+    #[serde(default)]
+    pub formats: Vec<ReasonCount>,
+    /// Texts whose form was looked at: all of them while few differ, else those of a sample of one in 32 by hash.
+    #[prost(uint64, tag = "19")]
+    #[serde(default)]
+    pub texts_seen: u64,
+}
+
+/// Values of one field that are times.
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+pub struct TimeSummary {
+    /// How many.
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+    /// Earliest, ms since the epoch.
+    #[prost(int64, tag = "2")]
+    pub first_ms: i64,
+    /// Latest, ms since the epoch.
+    #[prost(int64, tag = "3")]
+    pub last_ms: i64,
+    /// How they are written: `epoch_seconds`, `epoch_milliseconds`, `epoch_microseconds`, `epoch_nanoseconds`, `date`,
+    /// `date-time`.
+    #[prost(message, repeated, tag = "4")]
+    pub forms: Vec<ReasonCount>,
+    /// How long before the record's own time they lie, in seconds; below zero: after it. Of records that have one.
+    #[prost(message, optional, tag = "5")]
+    pub age: Option<NumericSummary>,
 }
 
 /// Moments and a relative-error quantile sketch (DDSketch: Masson et al., VLDB 2019) of one field.

@@ -23,8 +23,9 @@ use checks::examine::{Decoded, SchemaVerdict};
 use checks::limits::Limits;
 use checks::redact::Redaction;
 use checks::rules::{SchemaKind, SchemaSource, TopicRules, ValueFormat};
-use checks::tape::{DecodeFailure, Shape, Tape, json, reason};
+use checks::tape::{DecodeFailure, Document, Shape, Tape, json, reason};
 
+use avro_schema::Plan;
 use registry::{Fetched, Registry};
 
 /// Names in [`checks::report::PaneSummary::not_decoded`].
@@ -65,6 +66,34 @@ fn look(value: &[u8]) -> Looks<'_> {
 fn framed(value: &[u8]) -> Option<Looks<'_>> {
     let (&[0, a, b, c, d], rest) = value.split_first_chunk::<5>()? else { return None };
     Some(Looks::Framed { id: u32::from_be_bytes([a, b, c, d]), rest })
+}
+
+/// Avro of one known schema, without a registry and its framing.
+#[derive(Debug)]
+pub struct Avro(Plan);
+
+impl Avro {
+    /// Compiles the schema that the data is written by.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn compile(schema: &str) -> Result<Self, String> {
+        Plan::compile(schema).map(Self)
+    }
+
+    /// Decodes one datum.
+    ///
+    /// # Errors
+    /// It is none of this schema, or beyond the limits.
+    pub fn decode<'a>(
+        &self,
+        datum: &[u8],
+        shape: &mut Shape,
+        tape: &'a mut Tape,
+        limits: &Limits,
+    ) -> Result<Document<'a>, DecodeFailure> {
+        avro::decode(datum, &self.0, shape, tape, limits)
+    }
 }
 
 /// A decoder: one for each thread.

@@ -29,7 +29,7 @@ mod event_time;
 mod fields;
 mod keyed;
 mod numbers;
-mod segments;
+pub(crate) mod segments;
 #[cfg(test)]
 mod tests;
 mod valid;
@@ -240,7 +240,7 @@ impl Examiner {
                 self.evaluate(record, document, into);
                 self.look_for_patterns(record, document, into);
                 self.segments.end(document, &into.seen, &mut into.tallies, &mut into.segments);
-                into.profile.document(document, &self.shape);
+                into.profile.document(document, into.own_time_ms, &self.shape);
             }
         }
     }

@@ -177,6 +177,11 @@ fn add(into: &mut [u64; 3], more: [u64; 3]) {
     }
 }
 
+/// The name of the segment that a document is of.
+pub(crate) fn name_in(document: Document<'_>, path: &FieldPath) -> String {
+    name(find(document, path))
+}
+
 fn find<'a>(document: Document<'a>, path: &FieldPath) -> Option<Value<'a>> {
     path.steps.iter().try_fold(document.root(), |value, step| match step {
         Step::Key(key) => value.get(key),

@@ -79,6 +79,56 @@ impl Format {
     }
 }
 
+/// When a `date-time` or `date` is, in ms since the epoch (a date at its beginning in UTC), and which of them it is.
+/// Most other texts cost three comparisons.
+pub(crate) fn moment(text: &str) -> Option<(Format, i64)> {
+    let bytes = text.as_bytes();
+    if bytes.len() < 10 || bytes[4] != b'-' || bytes[7] != b'-' {
+        return None;
+    }
+    match bytes.len() {
+        10 => Some((Format::Date, time::date_ms(text)?)),
+        _ => Some((Format::DateTime, time::date_time_ms(text)?)),
+    }
+}
+
+/// The form that a text has, where it can be told from the text alone: `paid` is no host's name, though it could be.
+/// Codes of countries and currencies are told by their being in the lists.
+pub(crate) fn recognise(text: &str) -> Option<Format> {
+    let bytes = text.as_bytes();
+    let is = |format: Format| format.matches(text).then_some(format);
+    let has = |byte: u8| bytes.contains(&byte);
+    match bytes.len() {
+        0 | 1 => return None,
+        2 | 3 => {
+            return if has(b':') {
+                is(Format::Ipv6)
+            } else {
+                is(Format::Currency).or_else(|| is(Format::Country))
+            };
+        }
+        36 if bytes[8] == b'-' => return is(Format::Uuid),
+        _ => {}
+    }
+    if let Some((format, _)) = moment(text) {
+        return Some(format);
+    }
+    if has(b' ') {
+        return None;
+    }
+    if has(b'@') && !has(b'/') {
+        return is(Format::Email);
+    }
+    if has(b':') {
+        return is(Format::Ipv6).or_else(|| text.contains("://").then(|| is(Format::Uri)).flatten());
+    }
+    if has(b'.') {
+        let ends_in_letter = bytes.last().is_some_and(u8::is_ascii_alphabetic);
+        return if ends_in_letter { is(Format::Hostname) } else { is(Format::Ipv4) };
+    }
+    bytes[0].is_ascii_uppercase().then(|| is(Format::Iban)).flatten()
+}
+
 /// 8-4-4-4-12 hexadecimal digits (RFC 9562, 4); neither braces nor `urn:uuid:`. Of any version, the
 /// nil and max ones too.
 fn is_uuid(text: &str) -> bool {

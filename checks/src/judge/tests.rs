@@ -364,7 +364,7 @@ fn numbers(values: impl Iterator<Item = i64>) -> PaneSummary {
     for value in values {
         let payload = format!(r#"{{"amount":{value}}}"#);
         let document = json::decode(payload.as_bytes(), &mut shape, &mut tape, &limits).unwrap();
-        profile.document(document, &shape);
+        profile.document(document, None, &shape);
     }
     PaneSummary { fields: profile.summary(&shape).0, ..Default::default() }
 }

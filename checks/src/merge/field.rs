@@ -1,7 +1,7 @@
 //! Profiles of fields, and the denominators of those that only one side has seen.
 
-use super::{FIELDS_MAX, merge_option, union};
-use crate::report::{DistinctSummary, FieldSummary, NumericSummary, TextSummary, TopSummary};
+use super::{FIELDS_MAX, merge_option, merge_reasons, union};
+use crate::report::{DistinctSummary, FieldSummary, NumericSummary, TextSummary, TimeSummary, TopSummary};
 
 impl FieldSummary {
     /// Adds what was seen of the same path elsewhere.
@@ -22,6 +22,27 @@ impl FieldSummary {
         merge_option(&mut self.text, other.text.as_ref(), TextSummary::merge);
         merge_option(&mut self.distinct, other.distinct.as_ref(), DistinctSummary::merge);
         merge_option(&mut self.top, other.top.as_ref(), TopSummary::merge);
+        merge_option(&mut self.times, other.times.as_ref(), TimeSummary::merge);
+        merge_reasons(&mut self.formats, &other.formats);
+        add(&mut self.texts_seen, other.texts_seen);
+    }
+}
+
+impl TimeSummary {
+    /// Adds the times of another one.
+    pub fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            *self = other.clone();
+            return;
+        }
+        self.count = self.count.saturating_add(other.count);
+        self.first_ms = self.first_ms.min(other.first_ms);
+        self.last_ms = self.last_ms.max(other.last_ms);
+        merge_reasons(&mut self.forms, &other.forms);
+        merge_option(&mut self.age, other.age.as_ref(), NumericSummary::merge);
     }
 }
 

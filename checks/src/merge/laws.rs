@@ -111,13 +111,28 @@ fn numbers() -> impl Strategy<Value = NumberTally> {
     })
 }
 
+fn times() -> impl Strategy<Value = TimeSummary> {
+    let forms = btree_map("[a-c]", count(), 1..3);
+    (1u64..9, any::<i64>(), any::<i64>(), forms, proptest::option::of(numeric())).prop_map(
+        |(count, a, b, forms, age)| TimeSummary {
+            count,
+            first_ms: a.min(b),
+            last_ms: a.max(b),
+            forms: forms.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect(),
+            age,
+        },
+    )
+}
+
 prop_compose! {
     fn field()(
-        n in vec(count(), 11),
+        n in vec(count(), 12),
         numeric in proptest::option::of(numeric()),
         text in proptest::option::of((1u64..9, 0u64..9, 0u64..9, count())),
         distinct in proptest::option::of(distinct()),
         top in proptest::option::of(top()),
+        times in proptest::option::of(times()),
+        formats in reasons(),
     ) -> FieldSummary {
         FieldSummary {
             path: String::new(),
@@ -128,6 +143,9 @@ prop_compose! {
                 TextSummary { count, length_min: a.min(b), length_max: a.max(b), length_sum }),
             distinct,
             top,
+            times,
+            formats,
+            texts_seen: n[11],
         }
     }
 }
@@ -194,7 +212,8 @@ fn without_moments(mut pane: PaneSummary) -> (PaneSummary, Vec<(f64, f64, f64)>)
     let moments = pane
         .fields
         .iter_mut()
-        .filter_map(|f| f.numeric.as_mut())
+        .flat_map(|f| [f.numeric.as_mut(), f.times.as_mut().and_then(|times| times.age.as_mut())])
+        .flatten()
         .map(|n| {
             let spread = (n.max - n.min).max(1.0);
             (

@@ -1,16 +1,16 @@
 //! A bounded piece of one topic: examined record by record, judged as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::examine::{Accumulator, Decoded, ExamineError, Examiner, SchemaVerdict, Times};
+use crate::examine::{Accumulator, Decoded, ExamineError, Examiner, SchemaVerdict, Times, segments};
 use crate::judge;
 use crate::judge::past::History;
 use crate::limits::Limits;
 use crate::record::{Header, RecordView};
 use crate::report::PaneSummary;
-use crate::rules::{Metric, Rule, Sample, TopicRules, ValueFormat};
-use crate::tape::{DecodeFailure, Shape, Tape, json, reason};
+use crate::rules::{FieldPath, Metric, Rule, Sample, Step, TopicRules, ValueFormat};
+use crate::tape::{DecodeFailure, Document, Shape, Tape, json, reason};
 use crate::verdict::{Status, Verdict};
 
 use super::Line;
@@ -29,9 +29,42 @@ pub struct Piece {
     tape: Tape,
     limits: Limits,
     survey: Option<Survey>,
+    divided: Option<Divided>,
     /// The number of the part at hand, and the others.
     part: usize,
     aside: BTreeMap<usize, Accumulator>,
+}
+
+/// Parts that are told apart while records are read: of them, `limits.segments` are shown. What is seen of each is
+/// whole; values that turn up when there are so many are of the rest.
+const PARTS_MAX: usize = 32;
+/// The part of the rest: records of other values, and without a document.
+const REST: usize = 0;
+/// Its name.
+const OTHER: &str = "other";
+
+/// Which part a record is of, by the value of a field.
+#[derive(Debug)]
+struct Divided {
+    path: FieldPath,
+    places: HashMap<String, usize>,
+    names: Vec<String>,
+}
+
+impl Divided {
+    fn part(&mut self, document: Document<'_>) -> usize {
+        let name = segments::name_in(document, &self.path);
+        if let Some(place) = self.places.get(&name) {
+            return *place;
+        }
+        if self.names.len() > PARTS_MAX {
+            return REST;
+        }
+        let place = self.names.len();
+        self.names.push(name.clone());
+        self.places.insert(name, place);
+        place
+    }
 }
 
 /// What became of a line.
@@ -55,7 +88,7 @@ impl Piece {
         let examiner = Examiner::new(Arc::new(rules), &limits)?;
         let pane = examiner.accumulator();
         let (tape, aside) = (Tape::default(), BTreeMap::new());
-        Ok(Self { examiner, pane, tape, limits, survey: None, part: 0, aside })
+        Ok(Self { examiner, pane, tape, limits, survey: None, divided: None, part: 0, aside })
     }
 
     /// Nothing yet, to learn what is usual: summed up part by part, so that what changes on the way can
@@ -65,6 +98,43 @@ impl Piece {
     /// As for [`Self::new`].
     pub fn survey(rules: &Arc<TopicRules>, limits: &Limits) -> Result<Self, ExamineError> {
         Ok(Self { survey: Some(Survey::hiding(rules.redact.clone())), ..Self::new(rules, limits)? })
+    }
+
+    /// The same, with the records of every value of a field apart.
+    ///
+    /// # Errors
+    /// The field has more than one value a record, or is one that must not be shown.
+    pub fn divided_by(mut self, path: &FieldPath) -> Result<Self, &'static str> {
+        if path.steps.is_empty() || path.steps.iter().any(|step| !matches!(step, Step::Key(_))) {
+            return Err("records are divided by a field with one value a record: no `[]` and no `*`");
+        }
+        if self.examiner.rules().redact.hides(path) {
+            return Err("its values are not shown, and would be the names of the parts");
+        }
+        self.divided =
+            Some(Divided { path: path.clone(), places: HashMap::new(), names: vec![OTHER.to_owned()] });
+        Ok(self)
+    }
+
+    /// The parts that the records are divided into, those with the most records first; the last is of all others.
+    pub fn segments(&mut self) -> Vec<(String, PaneSummary)> {
+        let Some(names) = self.divided.as_ref().map(|divided| divided.names.clone()) else {
+            return Vec::new();
+        };
+        let mut rest = PaneSummary::default();
+        let mut parts = Vec::new();
+        for (part, name) in names.into_iter().enumerate() {
+            self.turn_to(part);
+            let summary = self.summary();
+            if part == REST { rest = summary } else { parts.push((name, summary)) }
+        }
+        parts.sort_by(|a, b| b.1.read.cmp(&a.1.read).then_with(|| a.0.cmp(&b.0)));
+        parts.iter().skip(self.limits.segments).for_each(|(_, part)| rest.merge(part));
+        parts.truncate(self.limits.segments);
+        if rest.read > 0 {
+            parts.push((OTHER.to_owned(), rest));
+        }
+        parts
     }
 
     /// What was learnt.
@@ -216,6 +286,13 @@ impl Piece {
         schema: Option<SchemaVerdict>,
     ) {
         let times = self.examiner.times(Times::own(record_ms, bad_timestamp), &decoded);
+        if let Some(divided) = &mut self.divided {
+            let part = match &decoded {
+                Decoded::Document(document) => divided.part(*document),
+                _ => REST,
+            };
+            self.turn_to(part);
+        }
         self.pane.read(record, times);
         if let (Some(survey), Decoded::Document(document)) = (&mut self.survey, &decoded) {
             survey.see(*document);

@@ -8,9 +8,12 @@ pub mod hash;
 pub mod json;
 mod numbers;
 mod read;
+mod times;
 mod unique;
 mod values;
 
+#[cfg(test)]
+mod against_exact;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +22,8 @@ use crate::merge::{TOP_VALUES_MAX, fold_fields};
 use crate::report::{FieldSummary, TextSummary};
 use crate::tape::{Data, Document, FieldId, PathStep, Shape, Value};
 pub(crate) use numbers::Numbers;
-use values::{Distinct, Top};
+use times::{Moment, Times};
+use values::{Distinct, Forms, Top};
 
 pub use numbers::RELATIVE_ERROR;
 pub use read::DistinctEstimate;
@@ -51,6 +55,7 @@ struct Column {
     number: u64,
     numbers: Option<Box<Numbers>>,
     scalars: Option<Box<Scalars>>,
+    times: Option<Box<Times>>,
     null: u64,
     empty: u64,
     boolean: u64,
@@ -63,6 +68,8 @@ struct Column {
 struct Scalars {
     top: Top,
     distinct: Distinct,
+    /// Of the texts of a sample.
+    forms: Option<Box<Forms>>,
 }
 
 impl Profile {
@@ -77,8 +84,9 @@ impl Profile {
         }
     }
 
-    /// Takes every value of a record; `shape` is the one that its tape was filled over.
-    pub fn document(&mut self, document: Document<'_>, shape: &Shape) {
+    /// Takes every value of a record that was written at `record_ms`, if that is known; `shape` is the one that its
+    /// tape was filled over.
+    pub fn document(&mut self, document: Document<'_>, record_ms: Option<i64>, shape: &Shape) {
         if self.columns.len() < shape.len() {
             self.columns.resize_with(shape.len(), Column::default);
         }
@@ -86,6 +94,9 @@ impl Profile {
             match value.field().index().and_then(|at| self.columns.get_mut(at)) {
                 Some(column) => {
                     column.add(value, (self.top_values, self.string_bytes), &mut self.scratch);
+                    if let Some(moment) = Moment::of(value.data()) {
+                        column.times.get_or_insert_default().add(moment, record_ms);
+                    }
                 }
                 None => {
                     let is_scalar = !matches!(value.data(), Data::Object { .. } | Data::Array { .. });
@@ -166,8 +177,14 @@ impl Column {
         }
         if let Some(hash) = hash::scalar(data) {
             let scalars = self.scalars.get_or_insert_with(|| {
-                Box::new(Scalars { top: Top::new(top_values, string_bytes), distinct: Distinct::default() })
+                let top = Top::new(top_values, string_bytes);
+                Box::new(Scalars { top, distinct: Distinct::default(), forms: None })
             });
+            if let Data::Str(text) = data
+                && Forms::samples(hash)
+            {
+                scalars.forms.get_or_insert_default().add(text, 1);
+            }
             // What is listed as frequent was counted as different when it came to be listed.
             if !scalars.top.add(hash, data, scratch) {
                 scalars.distinct.add(hash);
@@ -200,6 +217,9 @@ impl Column {
             length_max: self.length_max.into(),
             length_sum: self.length_sum,
         };
+        let forms = |s: &Scalars| s.top.forms().or_else(|| s.forms.as_deref().cloned());
+        let forms = self.scalars.as_deref().and_then(forms).unwrap_or_default();
+        let (formats, texts_seen) = forms.summary();
         FieldSummary {
             path: path.to_owned(),
             records,
@@ -217,15 +237,19 @@ impl Column {
             text: (self.string > 0).then_some(text),
             distinct: self.scalars.as_ref().map(|s| s.distinct.summary()),
             top: self.scalars.as_ref().map(|s| s.top.summary()),
+            times: self.times.as_ref().map(|times| times.summary()),
+            formats,
+            texts_seen,
         }
     }
 
     fn heap_bytes(&self) -> usize {
         let numbers = self.numbers.as_ref().map_or(0, |n| size_of::<Numbers>() + n.heap_bytes());
-        let scalars = self
-            .scalars
-            .as_ref()
-            .map_or(0, |s| size_of::<Scalars>() + s.distinct.heap_bytes() + s.top.heap_bytes());
-        numbers + scalars
+        let scalars = self.scalars.as_ref().map_or(0, |s| {
+            let forms = s.forms.as_ref().map_or(0, |_| size_of::<Forms>());
+            size_of::<Scalars>() + s.distinct.heap_bytes() + s.top.heap_bytes() + forms
+        });
+        let times = self.times.as_ref().map_or(0, |times| size_of::<Times>() + times.heap_bytes());
+        numbers + scalars + times
     }
 }

@@ -5,22 +5,24 @@ use crate::report::PaneSummary;
 use crate::rules::{FieldPath, Step};
 use crate::tape::{Tape, json as decoder};
 
-struct Run {
+pub(super) struct Run {
     limits: Limits,
     shape: Shape,
     tape: Tape,
     profile: Profile,
+    pub(super) record_ms: Option<i64>,
 }
 
 impl Run {
-    fn new(limits: Limits) -> Self {
-        Self { shape: Shape::new(&limits), tape: Tape::new(), profile: Profile::new(&limits), limits }
+    pub(super) fn new(limits: Limits) -> Self {
+        let profile = Profile::new(&limits);
+        Self { shape: Shape::new(&limits), tape: Tape::new(), profile, record_ms: None, limits }
     }
 
-    fn record(&mut self, payload: &str) {
+    pub(super) fn record(&mut self, payload: &str) {
         let document = decoder::decode(payload.as_bytes(), &mut self.shape, &mut self.tape, &self.limits)
             .expect("decodes");
-        self.profile.document(document, &self.shape);
+        self.profile.document(document, self.record_ms, &self.shape);
     }
 
     fn of(payloads: &[&str]) -> Self {
@@ -29,7 +31,7 @@ impl Run {
         run
     }
 
-    fn summary(&self) -> PaneSummary {
+    pub(super) fn summary(&self) -> PaneSummary {
         let (fields, folded_values) = self.profile.summary(&self.shape);
         PaneSummary { fields, folded_values, ..Default::default() }
     }
@@ -172,16 +174,17 @@ fn the_json_is_the_documented_shape() {
     let q = 2.0f64;
     let want = serde_json::json!({
         "version": 1, "source": "orders", "records": 3, "documents": 2,
-        "decode_failures": {"not_json": 1},
+        "decode_failures": {"not_json": 1}, "not_decoded": {}, "tombstones": 0, "duplicate_keys": 0,
         "fields": [
             {"path": "$.a", "records": 2, "missing": 0, "null": 0, "empty": 0, "types": types(2, 0),
              "numeric": {"count": 2, "not_finite": 0, "min": 2.0, "max": 2.0, "mean": 2.0, "stddev": 0.0,
                 "quantiles": {"0.01": q, "0.05": q, "0.25": q, "0.5": q, "0.75": q, "0.95": q, "0.99": q},
                 "relative_error": 0.01},
-             "text": null, "distinct": {"estimate": 1.0, "lower": 1.0, "upper": 1.0},
+             "text": null, "boolean": null, "formats": null, "times": null, "top_floor": 0, "distinct": {"estimate": 1.0, "lower": 1.0, "upper": 1.0},
              "top": [{"value": "2", "count": 2, "error": 0}]},
             {"path": "$.s", "records": 2, "missing": 1, "null": 0, "empty": 0, "types": types(0, 1),
              "numeric": null, "text": {"length_min": 1, "length_max": 1, "length_mean": 1.0},
+             "boolean": null, "formats": null, "times": null, "top_floor": 0,
              "distinct": {"estimate": 1.0, "lower": 1.0, "upper": 1.0},
              "top": [{"value": "x", "count": 1, "error": 0}]},
         ],
@@ -191,7 +194,7 @@ fn the_json_is_the_documented_shape() {
 }
 
 /// It passes through the collector's validation unchanged.
-fn assert_valid(summary: PaneSummary) {
+pub(super) fn assert_valid(summary: PaneSummary) {
     use crate::report::{HASH_VERSION, Pane, REPORT_VERSION, Report};
     let report = Report {
         version: REPORT_VERSION,

@@ -1,8 +1,9 @@
 //! Scalars of one field: how many different ones, and which are frequent.
 
-use crate::merge::{DISTINCT_EXACT_MAX, DISTINCT_PRECISION, raise};
+use crate::format::{self, FORMATS};
+use crate::merge::{DISTINCT_EXACT_MAX, DISTINCT_PRECISION, count_reason, raise};
 use crate::redact::is_sensitive;
-use crate::report::{DistinctSummary, TopSummary, TopValue};
+use crate::report::{DistinctSummary, ReasonCount, TopSummary, TopValue};
 use crate::tape::Data;
 
 use super::hash::{Integer, as_integer};
@@ -31,6 +32,48 @@ impl Distinct {
 
     pub(super) fn heap_bytes(&self) -> usize {
         self.summary.registers.capacity() + self.summary.hashes.capacity() * size_of::<u64>()
+    }
+}
+
+/// Of so many different texts one is looked at for its form, where they are too many to keep: which ones depends on
+/// their hashes alone, never on the order in which they come.
+const FORM_SAMPLE: u64 = 32;
+/// A longer text is taken for none of the known forms.
+const FORM_BYTES_MAX: usize = 2_048;
+
+/// Texts by form.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Forms {
+    seen: u64,
+    counts: [u64; FORMATS.len()],
+}
+
+impl Forms {
+    /// Is the text of this hash one of the sample?
+    #[inline]
+    pub(super) fn samples(hash: u64) -> bool {
+        hash.is_multiple_of(FORM_SAMPLE)
+    }
+
+    /// A text that came so often.
+    pub(super) fn add(&mut self, text: &str, count: u64) {
+        self.seen += count;
+        if text.len() <= FORM_BYTES_MAX
+            && let Some(form) = format::recognise(text)
+            && let Some(counted) =
+                FORMATS.iter().position(|(_, f)| *f == form).and_then(|at| self.counts.get_mut(at))
+        {
+            *counted += count;
+        }
+    }
+
+    /// Counts by form, and of how many texts.
+    pub(super) fn summary(&self) -> (Vec<ReasonCount>, u64) {
+        let mut counts = Vec::new();
+        for ((name, _), count) in FORMATS.iter().zip(self.counts).filter(|(_, count)| *count > 0) {
+            count_reason(&mut counts, name, count);
+        }
+        (counts, self.seen)
     }
 }
 
@@ -218,6 +261,20 @@ impl Top {
         };
         let listed = self.slots.iter().enumerate().filter(is_told);
         listed.filter_map(|(at, slot)| Some((*slot, self.told.get(at)?)))
+    }
+
+    /// All texts by form, and how many they are; `None` if some are not counted. Those that are cut are not looked at.
+    pub(super) fn forms(&self) -> Option<Forms> {
+        if self.floor > 0 {
+            return None;
+        }
+        let mut forms = Forms::default();
+        for (slot, told) in self.listed() {
+            if let Kept::Text(text) = &told.value {
+                forms.add(text, slot.upper);
+            }
+        }
+        Some(forms)
     }
 
     pub(super) fn summary(&self) -> TopSummary {

@@ -62,11 +62,11 @@ impl Redaction {
         for field in fields {
             let steps = (!self.paths.is_empty()).then(|| FieldPath::parse(&field.path).ok()).flatten();
             if steps.is_some_and(|path| self.hides(&path)) {
-                (field.numeric, field.top) = (None, None);
+                (field.numeric, field.top, field.times) = (None, None, None);
                 continue;
             }
             if field.numeric.as_ref().is_some_and(|n| [n.min, n.max].into_iter().any(is_card)) {
-                field.numeric = None;
+                (field.numeric, field.times) = (None, None);
             }
             if let Some(top) = &mut field.top {
                 let mut floor = top.floor;

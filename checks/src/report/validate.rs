@@ -251,6 +251,17 @@ fn field(f: &FieldSummary) -> Checked {
     if let Some(d) = &f.distinct {
         distinct(d)?;
     }
+    reasons("formats", &f.formats)?;
+    let formats: u128 = f.formats.iter().map(|r| u128::from(r.count)).sum();
+    ensure(
+        formats <= u128::from(f.texts_seen) && f.texts_seen <= f.string,
+        "formats",
+        "more than there are texts",
+    )?;
+    if let Some(t) = &f.times {
+        within(|| "times".to_owned(), times(t))?;
+        ensure(u128::from(t.count) <= values, "times", "more than there are values")?;
+    }
     f.top.as_ref().map_or(Ok(()), |top| {
         ascending("top", &top.values, TOP_VALUES_MAX, |a, b| a.value < b.value)?;
         top.values.iter().try_for_each(|v| {
@@ -258,6 +269,16 @@ fn field(f: &FieldSummary) -> Checked {
             ensure(v.count <= f.present, "top", "more often than there are values")
         })
     })
+}
+
+fn times(t: &TimeSummary) -> Checked {
+    ensure(t.first_ms <= t.last_ms, "last", "before the first")?;
+    reasons("forms", &t.forms)?;
+    let all: u128 = t.forms.iter().map(|r| u128::from(r.count)).sum();
+    ensure(all == u128::from(t.count), "forms", "do not add up to the count")?;
+    let Some(age) = &t.age else { return Ok(()) };
+    ensure(age.count <= t.count && age.not_finite == 0, "age", "of more than there are times")?;
+    within(|| "age".to_owned(), numeric(age))
 }
 
 fn numeric(n: &NumericSummary) -> Checked {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{hex, rfc3339};
 use crate::cluster::snapshot::{ClusterSnapshot, OpenTransaction, TopicSnapshot};
-use crate::state::KnownPosition;
+use crate::state::{KnownPosition, Profiled};
 use crate::view::{
     AgentView, CheckView, Finding, FindingSource, HopView, PipelineView, SloView, TopicView, View,
 };
@@ -172,6 +172,17 @@ pub fn profile(topic: &str, view: &TopicView) -> Value {
     let mut profile =
         serde_json::to_value(checks::profile::json::profile(topic, &window.summary)).unwrap_or_default();
     profile["window"] = json!({"from": rfc3339(window.from_ms), "to": rfc3339(window.to_ms)});
+    profile
+}
+
+/// The same of a stretch of time that was asked for: of the panes in it whose profiles are kept.
+pub fn profile_of(topic: &str, profiled: &Profiled) -> Value {
+    let mut profile =
+        serde_json::to_value(checks::profile::json::profile(topic, &profiled.summary)).unwrap_or_default();
+    profile["window"] = json!({"from": rfc3339(profiled.from_ms), "to": rfc3339(profiled.to_ms)});
+    profile["panes"] = json!(profiled.panes);
+    profile["panes_without_profile"] = json!(profiled.panes_without);
+    profile["profiles_from"] = json!(profiled.kept_from_ms.and_then(rfc3339));
     profile
 }
 

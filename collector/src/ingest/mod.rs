@@ -18,7 +18,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub(crate) use owner::Owner;
 
-use crate::state::{KnownPosition, TraceOutcome};
+use crate::state::{KnownPosition, Profiled, Stretch, TraceOutcome};
 use crate::view::{Finding, View};
 
 /// Why a report was not acknowledged.
@@ -39,6 +39,7 @@ pub enum IngestError {
 pub(crate) enum Command {
     Apply(Box<Report>, oneshot::Sender<Result<(), IngestError>>),
     Positions(Vec<String>, oneshot::Sender<Vec<KnownPosition>>),
+    Profile(String, Stretch, oneshot::Sender<Option<Profiled>>),
     SetChecks(Arc<CheckSet>),
     ReloadError(Option<String>),
     Stop(oneshot::Sender<()>),
@@ -67,6 +68,13 @@ impl IngestHandle {
     pub async fn positions(&self, topics: Vec<String>) -> Result<Vec<KnownPosition>, IngestError> {
         let (answer, answered) = oneshot::channel();
         self.send(Command::Positions(topics, answer))?;
+        answered.await.map_err(|_| IngestError::Stopped)
+    }
+
+    /// The profile of a topic over a stretch of time; `None` for a topic that no agent observes.
+    pub async fn profile(&self, topic: String, stretch: Stretch) -> Result<Option<Profiled>, IngestError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Profile(topic, stretch, answer))?;
         answered.await.map_err(|_| IngestError::Stopped)
     }
 

@@ -160,6 +160,9 @@ impl Owner {
             Command::Positions(topics, answer) => {
                 let _ = answer.send(self.state.positions(&topics));
             }
+            Command::Profile(topic, stretch, answer) => {
+                let _ = answer.send(self.state.profile(&topic, stretch));
+            }
             Command::SetChecks(checks) => {
                 self.state.set_checks(checks);
                 self.reload_error = None;

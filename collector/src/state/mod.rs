@@ -22,6 +22,7 @@ mod levels;
 mod outcome;
 mod panes;
 mod pipelines;
+mod profiled;
 mod publish;
 mod ratios;
 mod rules_differ;
@@ -60,6 +61,7 @@ use findings::Findings;
 use groups::Groups;
 pub use outcome::{StageSighting, TraceOutcome};
 use panes::{Contribution, PaneKey, Rejected};
+pub use profiled::{Profiled, Stretch};
 use tally::Tally;
 use topic::Topic;
 use traces::Joiner;
@@ -264,6 +266,11 @@ impl State {
             }
         }
         positions
+    }
+
+    /// The profile of a topic over a stretch of time.
+    pub fn profile(&self, topic: &str, stretch: Stretch) -> Option<Profiled> {
+        self.core.topics.get(topic).map(|topic| profiled::of(topic, stretch))
     }
 
     /// Puts other rules in force, as a whole.

@@ -209,6 +209,16 @@ impl Panes {
         self.by_time.keys().next().map(|(start, _)| *start)
     }
 
+    /// Start of the first pane that has its profile.
+    pub(crate) fn first_live_ms(&self) -> Option<i64> {
+        self.by_time.iter().find(|(_, pane)| !pane.settled).map(|((start, _), _)| *start)
+    }
+
+    /// End of the last pane.
+    pub(crate) fn last_end_ms(&self) -> Option<i64> {
+        self.by_time.keys().next_back().map(|(_, end)| *end)
+    }
+
     /// Lets go of profiles of panes that end at or before `settle_to_ms`, and of whole panes that
     /// are long settled or too many.
     pub(crate) fn age(&mut self, settle_to_ms: i64, as_of_ms: i64) {

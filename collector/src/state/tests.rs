@@ -6,7 +6,7 @@ use checks::report::{Report, skip_reason};
 use checks::verdict::Status;
 
 use super::testing::*;
-use super::{Applied, State};
+use super::{Applied, State, Stretch};
 
 mod late;
 mod sessions;
@@ -449,4 +449,25 @@ fn the_parts_of_a_split_report_hold_nothing_back_and_let_nothing_go() {
     // An agent that holds nothing any more says so with time going on.
     apply(&mut state, &report("a", 1, 2, 26_000));
     assert_eq!(watermark(&state), Some(25_000));
+}
+
+#[test]
+fn a_profile_over_a_stretch_has_the_panes_that_lie_in_it() {
+    let (mut state, hash) = state(vec![]);
+    let mut r = report("a", 1, 1, 50_000);
+    for at in 0..5 {
+        r.panes.push(pane(hash, at * 10_000, 0, at * 10, at * 10 + 10 + at, 0, &[]));
+    }
+    r.topics.push(progress("orders", 50_000, 0, 100));
+    apply(&mut state, &r);
+    let of = |stretch| state.profile("orders", stretch).expect("it is known");
+    let some = of(Stretch::Between(10_000, 30_000));
+    assert_eq!((some.panes, some.panes_without, some.summary.read), (2, 0, 11 + 12));
+    assert_eq!((some.from_ms, some.to_ms, some.kept_from_ms), (10_000, 30_000, Some(0)));
+    // A pane counts as a whole or not at all.
+    assert_eq!(of(Stretch::Between(10_001, 30_000)).summary.read, 12);
+    let last = of(Stretch::Last(20_000));
+    assert_eq!((last.from_ms, last.to_ms, last.summary.read), (30_000, 50_000, 13 + 14));
+    assert_eq!(of(Stretch::Between(90_000, 95_000)).panes, 0);
+    assert_eq!(state.profile("payments", Stretch::Last(20_000)), None);
 }

@@ -49,7 +49,7 @@ pub(crate) struct SourceArgs {
     pub(crate) connect: ConnectArgs,
 }
 
-fn parse_path(text: &str) -> Result<FieldPath, String> {
+pub(crate) fn parse_path(text: &str) -> Result<FieldPath, String> {
     FieldPath::parse(text).map_err(|error| format!("{}: {}", error.message, error.help))
 }
 

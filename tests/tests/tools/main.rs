@@ -1,7 +1,9 @@
 //! The offline tools as their users call them: exit codes, output for people and programs, pipes, memory.
 
+mod bad_input;
 mod check;
 mod diff;
+mod exact;
 mod gates;
 mod lint;
 mod profile;

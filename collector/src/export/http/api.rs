@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use crate::export::json as shapes;
 use crate::export::metrics::format::{self, Format};
 use crate::export::metrics::{Extra, Source};
 use crate::export::page;
+use crate::state::Stretch;
 
 /// A topic's name is at most this long (Kafka's own bound).
 const TOPIC_BYTES_MAX: usize = 249;
@@ -97,13 +98,71 @@ pub(super) async fn agents(State(app): State<App>) -> Response {
     answer(&shapes::agents(&app.parts.views.load()))
 }
 
-pub(super) async fn profile(State(app): State<App>, Path(topic): Path<String>) -> Response {
+/// Of the last closed window; with `?window=5m`, or `?from=…&to=…`, of that stretch of time.
+pub(super) async fn profile(
+    State(app): State<App>,
+    Path(topic): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Response {
+    match stretch(&query) {
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, why),
+        Ok(Some(stretch)) => {
+            return match app.parts.ingest.profile(topic.clone(), stretch).await {
+                Ok(Some(known)) => made(move || answer(&shapes::profile_of(&topic, &known))).await,
+                Ok(None) => refuse(StatusCode::NOT_FOUND, no_such(&topic)),
+                Err(error) => super::reports::unavailable(&error),
+            };
+        }
+        Ok(None) => {}
+    }
     let view = app.parts.views.load();
     made(move || match view.topics.get(&topic) {
         Some(found) => answer(&shapes::profile(&topic, found)),
         None => refuse(StatusCode::NOT_FOUND, no_such(&topic)),
     })
     .await
+}
+
+/// The stretch of time that is asked for; `None` where none is.
+fn stretch(query: &[(String, String)]) -> Result<Option<Stretch>, String> {
+    let (mut window, mut from, mut to) = (None, None, None);
+    for (name, value) in query {
+        let place = match name.as_str() {
+            "window" => &mut window,
+            "from" => &mut from,
+            "to" => &mut to,
+            other => return Err(format!("`{other}` is no parameter of a profile: window, or from and to")),
+        };
+        if place.replace(value).is_some() {
+            return Err(format!("`{name}` is given twice"));
+        }
+    }
+    match (window, from, to) {
+        (None, None, None) => Ok(None),
+        (Some(window), None, None) => {
+            let ms = checks::yaml::parse_duration_ms(window)
+                .map_err(|e| format!("window: `{window}` is {}: {}", e.message, e.help))?;
+            if ms == 0 { Err("window: nothing lies in 0s".to_owned()) } else { Ok(Some(Stretch::Last(ms))) }
+        }
+        (None, Some(from), Some(to)) => {
+            let (from, to) = (moment("from", from)?, moment("to", to)?);
+            if from >= to {
+                return Err("`to` must be later than `from`".to_owned());
+            }
+            Ok(Some(Stretch::Between(from, to)))
+        }
+        _ => Err("give either window, or both from and to".to_owned()),
+    }
+}
+
+fn moment(name: &str, text: &str) -> Result<i64, String> {
+    // In a query a plus sign that is not encoded is read as a space.
+    let plain = text.replace(' ', "+");
+    chrono::DateTime::parse_from_rfc3339(&plain).map(|at| at.timestamp_millis()).or_else(|_| {
+        text.parse::<i64>().map_err(|_| {
+            format!("{name}: `{text}` is no time: write 2026-01-31T12:00:00Z, or milliseconds since 1970")
+        })
+    })
 }
 
 fn no_such(topic: &str) -> String {

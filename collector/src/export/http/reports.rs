@@ -80,7 +80,7 @@ pub(super) async fn positions(
     }
 }
 
-fn unavailable(error: &IngestError) -> Response {
+pub(super) fn unavailable(error: &IngestError) -> Response {
     match error {
         IngestError::Refused(_) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         IngestError::Busy => guard::busy("the queue of reports is full\n"),

@@ -230,3 +230,27 @@ async fn an_agent_serves_itself() {
     stream.read_to_string(&mut answer).await.expect("text");
     assert!(answer.contains("tapline_agent_up{cluster=\"\",agent=\"a1\"} 1"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_profile_of_a_stretch_of_time_is_asked_for_in_words_that_are_understood() {
+    let server = server(fixture::view()).await;
+    let asked = async |query: &str| server.get(&format!("/api/v1/topics/orders/profile?{query}")).await;
+    for (query, says) in [
+        ("window=5x", "window: `5x` is"),
+        ("window=0s", "nothing lies in 0s"),
+        ("from=2026-01-31T12:00:00Z", "give either window, or both from and to"),
+        ("window=5m&from=1&to=2", "give either window, or both from and to"),
+        ("from=yesterday&to=2", "`yesterday` is no time: write 2026-01-31T12:00:00Z"),
+        ("from=2&to=2", "`to` must be later than `from`"),
+        ("window=1m&window=2m", "`window` is given twice"),
+        ("windows=1m", "`windows` is no parameter of a profile"),
+    ] {
+        let answer = asked(query).await;
+        assert_eq!(status(&answer), 400, "{query}: {answer}");
+        assert!(answer.contains(says), "{query}: {answer}");
+    }
+    // The collector behind this server has no topics of its own.
+    for query in ["window=5m", "from=1&to=2", "from=2026-01-31T12:00:00%2B01:00&to=2026-01-31T12:00:00Z"] {
+        assert_eq!(status(&asked(query).await), 404, "{query}");
+    }
+}
