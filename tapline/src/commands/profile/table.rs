@@ -394,7 +394,7 @@ mod tests {
         assert!(wide.contains('█') && wide.contains("$.deep.and.deeper.and_deeper_still[]"), "{wide}");
         let narrow = shown_as(&busy(), &Look { width: Some(80), unicode: true, colour: false });
         assert!(narrow.contains("…") && narrow.contains("deeper_still[]"), "{narrow}");
-        assert!(narrow.contains("  uuid  ") && narrow.contains('█') && narrow.contains('▁'), "{narrow}");
+        assert!(narrow.contains("  uuid  "), "{narrow}");
     }
 
     #[test]
