@@ -6,6 +6,7 @@
 pub mod against;
 pub mod compare;
 pub mod detect;
+pub mod events;
 pub mod examine;
 pub mod filter;
 pub mod fixtures;

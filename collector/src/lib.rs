@@ -15,8 +15,9 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use cluster::snapshot::ClusterSnapshot;
 use config::Config;
+use history::History;
 use ingest::{IngestHandle, Outlets, Owner};
-use state::TraceOutcome;
+use state::{State, TraceOutcome};
 use view::{Finding, View};
 
 /// Findings kept for a listener that lags behind; older ones it misses, the view has them.
@@ -35,10 +36,22 @@ impl Collector {
         config: Config,
         cluster: watch::Receiver<Arc<ClusterSnapshot>>,
     ) -> std::io::Result<CollectorHandle> {
+        let (state, history, error) = history::restore(&config);
+        Self::with(config, cluster, state, history, error)
+    }
+
+    /// Goes on from a state, with the history it is kept in.
+    fn with(
+        config: Config,
+        cluster: watch::Receiver<Arc<ClusterSnapshot>>,
+        state: State,
+        history: Option<History>,
+        history_error: Option<String>,
+    ) -> std::io::Result<CollectorHandle> {
         let (queue, commands) = std::sync::mpsc::sync_channel(config.limits.queue.max(1));
         let (findings, _) = broadcast::channel(FINDINGS_QUEUE);
         let (traces, outcomes) = mpsc::channel(TRACES_QUEUE);
-        let (state, history, history_error) = history::restore(&config);
+        let history = (history, config.history_keep_ms);
         let view = Arc::new(ArcSwap::from_pointee(View { cluster: config.cluster, ..View::default() }));
         let outlets = Outlets { view: Arc::clone(&view), findings: findings.clone(), traces };
         let owner = Owner::new(state, history, history_error, commands, cluster, outlets);

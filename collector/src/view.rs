@@ -9,6 +9,8 @@ use checks::report::{AgentStats, Example, Histogram, PaneSummary};
 use checks::rules::{Rule, Severity, Slo};
 use checks::verdict::{Status, Verdict};
 
+use crate::state::Mark;
+
 /// Everything, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct View {
@@ -22,6 +24,8 @@ pub struct View {
     pub pipelines: Vec<PipelineView>,
     /// Open ones first, then the latest resolved ones (bounded).
     pub findings: Vec<Finding>,
+    /// Known events, in the order they were told.
+    pub marks: Vec<Mark>,
     /// By agent name.
     pub agents: BTreeMap<String, AgentView>,
     /// The collector about itself.
@@ -49,6 +53,8 @@ pub struct TopicView {
     pub rules_differ: bool,
     /// What is found without check files; `None` where that is off.
     pub detectors: Option<DetectorsView>,
+    /// Known events of it.
+    pub marks: Vec<Mark>,
 }
 
 /// The detectors of a topic.
@@ -252,7 +258,7 @@ pub struct IngestStats {
     pub overlapping_panes_total: u64,
     /// Traces that found no place in the queue of the OTLP exporter.
     pub traces_dropped_total: u64,
-    /// Why the history can't be written, if so.
+    /// Why the history can't be written, if so: nothing is acknowledged meanwhile.
     pub history_error: Option<String>,
     /// A broken check file or configuration: the old one is in force.
     pub reload_error: Option<String>,

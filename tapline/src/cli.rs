@@ -87,6 +87,17 @@ pub(crate) enum Command {
                       `tapline profile --json --sketches`, or topic:NAME[@FROM..TO].\n\n\
                       Exit code 1 when a change matters: it is large, and beyond chance.")]
     Diff(crate::commands::diff::DiffArgs),
+    /// Tell the baselines of a known event: a sale, a migration, a load test
+    #[command(after_help = "Examples:\n  \
+                      tapline mark --topic orders --from 2026-11-27T00:00Z --to 2026-11-28T00:00Z \\\n    \
+                      --note 'Black Friday'\n  \
+                      tapline mark --topic 'pay.*' --for 2h --note 'load test' --collector http://tapline:9464\n  \
+                      tapline mark --list\n  \
+                      tapline mark --remove 3\n\n\
+                      What happens in that time is neither judged nor learned by detectors, and is no past of\n\
+                      checks with a baseline. What detectors had learned of it before can't be taken back.\n\n\
+                      Exit code 2 when the collector can't be told.")]
+    Mark(crate::commands::mark::MarkArgs),
     /// The JSON Schema of check files, or of the configuration, for editors
     #[command(after_help = "Examples:\n  tapline schema > tapline-checks.schema.json\n  \
                       tapline schema config > tapline.schema.json\n\n\
@@ -206,7 +217,7 @@ pub(crate) struct TestArgs {
     pub(crate) junit: Option<PathBuf>,
 }
 
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     checks::yaml::parse_duration_ms(text)
         .map(|ms| std::time::Duration::from_millis(ms.unsigned_abs()))
         .map_err(|error| format!("{}: {}", error.message, error.help))

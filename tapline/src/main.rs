@@ -44,6 +44,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Check(args) => commands::check::run(&args),
         Command::Profile(args) => commands::profile::run(&args),
         Command::Diff(args) => commands::diff::run(&args),
+        Command::Mark(args) => commands::mark::run(&args),
         Command::Init(args) => commands::init::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Completions { shell } => commands::completions(shell),

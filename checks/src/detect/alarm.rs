@@ -26,6 +26,13 @@ pub(super) struct Alarm {
     pub(super) raised: bool,
 }
 
+impl Alarm {
+    /// A finding.
+    pub(super) fn raised(kind: Kind, began_ms: i64) -> Self {
+        Self { kind, began_ms, score: SCORE_MIN, quiet: 0, grouped: false, raised: true }
+    }
+}
+
 /// What a window says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {

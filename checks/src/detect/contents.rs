@@ -68,6 +68,22 @@ impl Contents {
         alone.chain(self.many.iter().map(|_| Kind::ManyFields))
     }
 
+    /// A known event begins: what was found is over. Gives the findings there were, and of which field.
+    pub(super) fn end(&mut self) -> Vec<(Alarm, Option<String>)> {
+        let mut ended = Vec::new();
+        if let Some(many) = self.many.take() {
+            ended.push((many.alarm(), None));
+        }
+        ended.extend(self.decode_alarm.take().map(|alarm| (alarm, None)));
+        for (path, field) in &mut self.fields {
+            (field.shadow, field.renamed_to) = (None, None);
+            let alone = field.alarm.take().filter(|alarm| !alarm.grouped);
+            ended.extend(alone.map(|alarm| (alarm, Some(path.clone()))));
+        }
+        ended.retain(|(alarm, _)| alarm.raised);
+        ended
+    }
+
     /// Takes a window up.
     pub(super) fn window(&mut self, window: &Window<'_>, settings: &Settings) -> Vec<Observation> {
         let mut seen = self.look(window, settings);

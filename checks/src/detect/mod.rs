@@ -22,6 +22,7 @@ mod cardinality;
 mod categories;
 mod contents;
 mod field;
+mod kept;
 mod numbers;
 mod observation;
 #[cfg(test)]
@@ -36,12 +37,15 @@ mod simulations;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use calendar::TimeZone;
+pub use kept::{FORMAT, FormatOne};
 pub use observation::{Observation, What};
 
+use crate::events::{Event, Events};
 use crate::report::PaneSummary;
 use contents::Contents;
 use volume::Volume;
@@ -68,8 +72,8 @@ pub struct Settings {
     pub time_zone: TimeZone,
     /// How much it takes to be told.
     pub sensitivity: Sensitivity,
-    /// Known events, `[from, to)` in ms: neither judged nor learned from.
-    pub events: Vec<(i64, i64)>,
+    /// Known events: windows that overlap one are neither judged nor learned from.
+    pub events: Arc<Events>,
 }
 
 impl Default for Settings {
@@ -81,7 +85,7 @@ impl Default for Settings {
             adopt_ms: 24 * HOUR_MS,
             time_zone: TimeZone::default(),
             sensitivity: Sensitivity::default(),
-            events: Vec::new(),
+            events: Arc::default(),
         }
     }
 }
@@ -90,10 +94,6 @@ impl Settings {
     /// Windows that the past holds: three times what is learned from.
     fn memory(&self) -> f64 {
         ((self.learn_ms / self.window_ms.max(1)).max(12) * 3) as f64
-    }
-
-    fn is_event(&self, from_ms: i64, to_ms: i64) -> bool {
-        self.events.iter().any(|(from, to)| *from < to_ms && from_ms < *to)
     }
 }
 
@@ -267,6 +267,7 @@ pub struct Detectors {
 struct Gathered {
     from_ms: i64,
     windows: u32,
+    #[serde(with = "kept::as_report")]
     summary: Box<PaneSummary>,
 }
 
@@ -281,6 +282,11 @@ impl Detectors {
     /// Records before this time were passed over, or may have been: counts up to it say nothing.
     pub fn unsure_to(&mut self, to_ms: i64) {
         self.unsure_to_ms = self.unsure_to_ms.max(Some(to_ms));
+    }
+
+    /// Was some of this time taken up already?
+    pub fn know_some_of(&self, from_ms: i64, to_ms: i64) -> bool {
+        self.begun_ms.is_some_and(|begun| begun < to_ms) && from_ms < self.open_ms
     }
 
     /// Takes a pane that is closed. Panes come once each, in order of time.
@@ -299,7 +305,8 @@ impl Detectors {
             self.begun_ms = Some(self.open_ms);
         }
         self.open_read = self.open_read.saturating_add(summary.read);
-        if !settings.is_event(from_ms, to_ms) {
+        let window_to_ms = self.open_ms.saturating_add(settings.window_ms.max(1));
+        if settings.events.over(self.open_ms.min(from_ms), window_to_ms.max(to_ms)).is_none() {
             self.gathered.summary.merge_profile(summary);
         }
         observations
@@ -330,8 +337,12 @@ impl Detectors {
         let (from_ms, to_ms) = (self.open_ms, self.open_ms.saturating_add(settings.window_ms.max(1)));
         let read = std::mem::take(&mut self.open_read);
         self.open_ms = to_ms;
+        if let Some(event) = settings.events.over(from_ms, to_ms) {
+            self.leave_out(event, [from_ms, to_ms], observations, settings);
+            return;
+        }
         let judged = self.begun_ms.is_some_and(|begun| from_ms - begun >= settings.learn_ms);
-        if self.unsure_to_ms.is_some_and(|unsure| from_ms < unsure) || settings.is_event(from_ms, to_ms) {
+        if self.unsure_to_ms.is_some_and(|unsure| from_ms < unsure) {
             self.volume.interrupt();
         } else {
             let look = self.volume.window(read as f64, from_ms, to_ms, judged, settings);
@@ -354,6 +365,29 @@ impl Detectors {
         observations.extend(self.contents.window(&window, settings));
     }
 
+    /// Leaves out a window that lies in a known event. What was found before is over, and what was
+    /// begun is left: nothing of it says what comes after.
+    fn leave_out(
+        &mut self,
+        event: &Event,
+        [from_ms, to_ms]: [i64; 2],
+        observations: &mut Vec<Observation>,
+        settings: &Settings,
+    ) {
+        self.gathered = Gathered::default();
+        let volume = self.volume.end().map(|alarm| (alarm, None));
+        for (alarm, field) in volume.into_iter().chain(self.contents.end()) {
+            let times = [alarm.began_ms, from_ms, to_ms];
+            observations.push(Observation::of_event(event, alarm.kind, field, times));
+        }
+        // Learning takes as long as it takes without it.
+        let length_ms = to_ms - from_ms;
+        self.begun_ms = self.begun_ms.map(|begun| learned_later(begun, from_ms, length_ms, settings));
+        for field in self.contents.fields.values_mut() {
+            field.since_ms = learned_later(field.since_ms, from_ms, length_ms, settings);
+        }
+    }
+
     /// How many findings of each kind are open.
     pub fn open(&self) -> BTreeMap<Kind, usize> {
         let mut open = BTreeMap::new();
@@ -361,4 +395,9 @@ impl Detectors {
         volume.chain(self.contents.open()).for_each(|kind| *open.entry(kind).or_insert(0) += 1);
         open
     }
+}
+
+/// Since when something is learned that is not known yet, a window being left out.
+fn learned_later(since_ms: i64, from_ms: i64, length_ms: i64, settings: &Settings) -> i64 {
+    if from_ms - since_ms < settings.learn_ms { since_ms + length_ms } else { since_ms }
 }

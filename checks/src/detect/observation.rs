@@ -6,6 +6,7 @@ use super::Kind;
 use super::field::Test;
 use super::telling::told;
 use super::volume::Look;
+use crate::events::Event;
 use crate::judge::number;
 
 /// A finding that begins, goes on or ends.
@@ -44,6 +45,8 @@ pub enum What {
     Resolved,
     /// It has lasted so long that it is what is usual from now on.
     Adopted,
+    /// A known event has begun, which the message names: nothing is looked at until it is over.
+    Known,
 }
 
 /// Three significant digits: evidence is the same in every build.
@@ -73,6 +76,27 @@ impl Observation {
             message,
             evidence,
         })
+    }
+
+    /// A known event ends what was found.
+    pub(super) fn of_event(
+        event: &Event,
+        kind: Kind,
+        field: Option<String>,
+        [began_ms, from_ms, to_ms]: [i64; 3],
+    ) -> Self {
+        Self {
+            what: What::Known,
+            kind,
+            field,
+            began_ms,
+            from_ms,
+            to_ms,
+            value: None,
+            usual: String::new(),
+            message: event.note.clone(),
+            evidence: Vec::new(),
+        }
     }
 
     /// Of a test, of a field or of the topic as a whole.

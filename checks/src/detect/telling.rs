@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
-use super::alarm::Step;
+use super::alarm::{Alarm, Step};
 use super::contents::{Contents, STAYS, Seen, Taken, Window};
 use super::observation::{Observation, What};
 
@@ -20,6 +20,13 @@ pub(super) struct Many {
     began_ms: i64,
     found_ms: i64,
     members: BTreeSet<String>,
+}
+
+impl Many {
+    /// As one finding.
+    pub(super) fn alarm(&self) -> Alarm {
+        Alarm::raised(Kind::ManyFields, self.began_ms)
+    }
 }
 
 impl Contents {

@@ -1,6 +1,8 @@
 //! The life of a finding, on a topic whose truth is known.
 
 use super::simulations::{DAY_MS, Draw, HOUR_MS, MONDAY_MS, Spec, Topic, Values, numbers, spec, zipf};
+use proptest::prelude::*;
+
 use super::*;
 use crate::report::FieldSummary;
 
@@ -99,10 +101,14 @@ fn no_records_are_a_fall_of_volume_and_nothing_else() {
     assert_eq!(told(&topic), [(What::Opened, Kind::Volume), (What::Resolved, Kind::Volume)]);
 }
 
+fn known(from_ms: i64, to_ms: i64) -> Arc<Events> {
+    Arc::new(Events::new(vec![Event { from_ms, to_ms, note: "sale".to_owned() }]))
+}
+
 #[test]
 fn a_known_event_is_neither_told_nor_learned() {
-    let event = (MONDAY_MS + 8 * HOUR_MS, MONDAY_MS + 10 * HOUR_MS);
-    let mut topic = Topic::new(7, email(0.01), Settings { events: vec![event], ..settings() });
+    let events = known(MONDAY_MS + 8 * HOUR_MS, MONDAY_MS + 10 * HOUR_MS);
+    let mut topic = Topic::new(7, email(0.01), Settings { events, ..settings() });
     hours(&mut topic, 8);
     topic.fields = email(0.5);
     topic.run(24, |random, _| random.poisson(200.0));
@@ -112,6 +118,88 @@ fn a_known_event_is_neither_told_nor_learned() {
     topic.fields = email(0.5);
     hours(&mut topic, 1);
     assert_eq!(told(&topic), [(What::Opened, Kind::Nulls)]);
+}
+
+#[test]
+fn a_known_event_ends_what_was_found_and_is_no_time_of_learning() {
+    let events = known(MONDAY_MS + 9 * HOUR_MS, MONDAY_MS + 20 * HOUR_MS);
+    let mut topic = Topic::new(13, email(0.01), Settings { events, ..settings() });
+    hours(&mut topic, 8);
+    topic.fields = email(0.2);
+    topic.fields.push(spec("coupon", zipf(3, 1.0)));
+    topic.run(12, |random, _| random.poisson(600.0));
+    let opened = [Kind::Volume, Kind::NewField, Kind::Nulls];
+    assert_eq!(topic.detectors.open(), opened.into_iter().map(|kind| (kind, 1)).collect());
+    topic.run(1, |random, _| random.poisson(600.0));
+    let ended: Vec<_> = topic.told.iter().filter(|o| o.what == What::Known).collect();
+    let kinds: Vec<(Kind, Option<&str>)> = ended.iter().map(|o| (o.kind, o.field.as_deref())).collect();
+    let new = (Kind::NewField, Some("$.coupon"));
+    assert_eq!(kinds, [(Kind::Volume, None), new, (Kind::Nulls, Some("$.email"))]);
+    assert!(ended.iter().all(|o| o.message == "sale" && o.began_ms >= MONDAY_MS + 8 * HOUR_MS), "{ended:?}");
+    assert!(topic.detectors.open().is_empty());
+
+    let events = known(MONDAY_MS + 2 * HOUR_MS, MONDAY_MS + 7 * HOUR_MS);
+    let settings = Settings { events, ..settings() };
+    let mut topic = Topic::new(14, email(0.01), settings.clone());
+    hours(&mut topic, 10);
+    assert_eq!(topic.detectors.status(&settings).text(), "learning, 5 of 6 h");
+}
+
+/// A pane of a minute.
+fn minute(read: u64, null: u64, path: &str) -> PaneSummary {
+    let root = FieldSummary {
+        path: "$".to_owned(),
+        records: read,
+        present: read,
+        object: read,
+        ..Default::default()
+    };
+    let null = null.min(read);
+    let path = path.to_owned();
+    let field =
+        FieldSummary { path, records: read, present: read, null, string: read - null, ..Default::default() };
+    PaneSummary { read, examined: read, fields: vec![root, field], ..Default::default() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_a_stream_does_during_a_known_event_changes_nothing(
+        from_minute in 30i64..300,
+        minutes in 1i64..90,
+        offset_ms in 0i64..60_000,
+        fault in prop::option::of(0i64..330),
+        one in prop::collection::vec((0u64..5_000, 0u64..5_000, "[a-c]"), 100),
+        other in prop::collection::vec((0u64..5_000, 0u64..5_000, "[a-c]"), 100),
+    ) {
+        const MINUTE_MS: i64 = 60_000;
+        let event_ms = MONDAY_MS + from_minute * MINUTE_MS + offset_ms;
+        let events = known(event_ms, event_ms + minutes * MINUTE_MS);
+        let settings = Settings { learn_ms: HOUR_MS, adopt_ms: 3 * HOUR_MS, events, ..Settings::default() };
+        let run = |during: &[(u64, u64, String)]| {
+            let (mut detectors, mut told, mut drawn) = (Detectors::default(), Vec::new(), 0);
+            for at in 0..400 {
+                let from_ms = MONDAY_MS + at * MINUTE_MS;
+                let window_ms = from_ms.div_euclid(settings.window_ms) * settings.window_ms;
+                let usual = minute(300 + at.unsigned_abs() % 7, 3 + at.unsigned_abs() % 3, "$.email");
+                let is_in = settings.events.over(window_ms, window_ms + settings.window_ms).is_some();
+                let summary = if is_in {
+                    let (read, null, name) = &during[drawn % during.len()];
+                    drawn += 1;
+                    minute(*read, *null, &format!("$.{name}"))
+                } else if fault.is_some_and(|fault| (fault..fault + 60).contains(&at)) {
+                    minute(300, 120, "$.email")
+                } else {
+                    usual
+                };
+                told.extend(detectors.pane(from_ms, from_ms + MINUTE_MS, &summary, &settings));
+            }
+            told.extend(detectors.pass(MONDAY_MS + 400 * MINUTE_MS, &settings));
+            (detectors, told)
+        };
+        prop_assert_eq!(run(&one), run(&other));
+    }
 }
 
 /// Sensitivity moves what is told.
@@ -200,19 +288,22 @@ fn what_is_kept_is_bounded() {
 /// Hours of the week are local: a rhythm by the clock stays one when the clocks change.
 #[test]
 fn seasons_follow_daylight_saving() {
-    // 2026-03-02 00:00 in Berlin, a Monday; the clocks go forward on the 29th.
     let zone: TimeZone = "Europe/Berlin".parse().unwrap();
-    let found = |time_zone| {
+    let found = |time_zone, from_ms| {
         let mut topic = Topic::new(11, Vec::new(), Settings { time_zone, ..Settings::default() });
-        topic.now_ms = 1_772_406_000_000;
+        topic.now_ms = from_ms;
         topic.run(35 * 24 * 12, |random, ms| {
             let by_day = (8..20).contains(&(zone.hour_of_week(ms).0 % 24));
             random.poisson(if by_day { 5_000.0 } else { 500.0 })
         });
         topic.opened().len()
     };
-    assert_eq!(found(zone), 0);
-    assert!(found(TimeZone::default()) > 0);
+    // 2026-03-02 00:00 in Berlin, a Monday; the clocks go forward on the 29th. And 2026-09-28; they go
+    // back on October 25th.
+    for from_ms in [1_772_406_000_000, 1_790_546_400_000] {
+        assert_eq!(found(zone, from_ms), 0, "{from_ms}");
+        assert!(found(TimeZone::default(), from_ms) > 0, "{from_ms}");
+    }
 }
 
 #[test]

@@ -337,6 +337,14 @@ impl Volume {
         self.recent = std::mem::take(&mut self.since);
     }
 
+    /// A known event begins: what was found is over. Gives the finding, if there was one.
+    pub(super) fn end(&mut self) -> Option<Alarm> {
+        self.interrupt();
+        self.since.clear();
+        self.burst.clear();
+        self.alarm.take().filter(|alarm| alarm.raised)
+    }
+
     /// A stretch that nothing is known of: what was begun is left.
     pub(super) fn interrupt(&mut self) {
         self.together = Together::default();

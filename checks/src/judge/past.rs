@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::HistoryWindow;
+use crate::events::Events;
 use crate::report::{FieldSummary, PaneSummary, RuleTally};
 use crate::rules::{Baseline as Kind, Metric, Rule, TopicRules};
 
@@ -90,16 +91,20 @@ impl History {
         }
     }
 
-    /// The windows that a rule is held against, those before `before_ms`, the oldest first: for a
-    /// seasonal one those of its hour of the week, and the latest of any hour.
-    pub fn of(&self, rule: &Rule, before_ms: i64) -> Vec<HistoryWindow> {
+    /// The windows that a rule is held against, those before `before_ms` outside known events, the
+    /// oldest first: for a seasonal one those of its hour of the week, and the latest of any hour.
+    pub fn of(&self, rule: &Rule, before_ms: i64, events: &Events) -> Vec<HistoryWindow> {
         let season = match compares_with(rule) {
             None => return Vec::new(),
             Some(Kind::Previous) => None,
             Some(Kind::Seasonal) => self.seasons.get(&hour_of_week(before_ms)),
         };
         let learns = asks_what_was_there(rule);
-        let good = |past: &&Past| past.to_ms <= before_ms && (learns || !past.failed.contains(&rule.id));
+        let good = |past: &&Past| {
+            past.to_ms <= before_ms
+                && (learns || !past.failed.contains(&rule.id))
+                && events.over(past.from_ms, past.to_ms).is_none()
+        };
         let shown = |past: &Past| HistoryWindow {
             from_ms: past.from_ms,
             to_ms: past.to_ms,
@@ -233,6 +238,7 @@ fn slim(summary: &PaneSummary, rules: &TopicRules) -> PaneSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::Event;
     use crate::rules::{CheckFile, Loader};
 
     const MINUTE: i64 = 60_000;
@@ -257,7 +263,7 @@ mod tests {
                 past.keep(&rules, from_ms, from_ms + MINUTE, &PaneSummary::default(), failed);
             }
         }
-        let windows = past.of(&rules.rules[0], WEEK + 30 * MINUTE);
+        let windows = past.of(&rules.rules[0], WEEK + 30 * MINUTE, Events::NONE);
         assert!(windows.is_sorted_by(|a, b| a.to_ms <= b.from_ms), "{windows:?}");
         let of_last_week = windows.iter().filter(|w| w.to_ms <= WEEK).count();
         // Every fifth minute of both weeks, and the sixty latest of any hour, without the failed.
@@ -276,10 +282,31 @@ mod tests {
         for minute in 0..40 {
             past.keep(&rules, minute * MINUTE, (minute + 1) * MINUTE, &summary, vec!["a".to_owned()]);
         }
-        let known: Vec<usize> =
-            past.of(&rules.rules[0], 40 * MINUTE).iter().map(|w| w.summary.fields.len()).collect();
+        let known: Vec<usize> = past
+            .of(&rules.rules[0], 40 * MINUTE, Events::NONE)
+            .iter()
+            .map(|w| w.summary.fields.len())
+            .collect();
         assert_eq!(known.len(), 40, "a window in which a field was new is past like any other");
         assert_eq!(known.iter().filter(|fields| **fields == 2).count(), FIELD_WINDOWS);
         assert!(known.iter().all(|fields| *fields >= 1));
+    }
+
+    #[test]
+    fn known_events_are_no_past() {
+        let rules = rules("{ id: volume, metric: rowCount, baseline: seasonal }");
+        let mut past = History::default();
+        for minute in 0..30 {
+            past.keep(&rules, minute * MINUTE, (minute + 1) * MINUTE, &PaneSummary::default(), Vec::new());
+        }
+        let event = Event { from_ms: 10 * MINUTE + 1, to_ms: 20 * MINUTE, note: String::new() };
+        let known = past.of(&rules.rules[0], 30 * MINUTE, &Events::new(vec![event]));
+        let from: Vec<i64> = known.iter().map(|window| window.from_ms / MINUTE).collect();
+        assert_eq!(from, (0..10).chain(20..30).collect::<Vec<i64>>());
+        assert_eq!(
+            past.of(&rules.rules[0], 30 * MINUTE, Events::NONE).len(),
+            30,
+            "once it is no event any more"
+        );
     }
 }

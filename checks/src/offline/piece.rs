@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::events::Events;
 use crate::examine::{Accumulator, Decoded, ExamineError, Examiner, SchemaVerdict, Times, segments};
 use crate::judge;
 use crate::judge::past::History;
@@ -409,7 +410,7 @@ pub fn judge_beside(
             let why = "the data has no record times: nothing is known to follow";
             return Verdict { from_ms, to_ms, ..Verdict::without(Status::Unknown, why) };
         }
-        let history = beside.past.map(|past| past.of(rule, from_ms)).unwrap_or_default();
+        let history = beside.past.map(|past| past.of(rule, from_ms, Events::NONE)).unwrap_or_default();
         let counterpart = match (&rule.metric, beside.others) {
             (Metric::Ratio { of }, Some(others)) => Some(others.get(of).copied().unwrap_or(0)),
             _ => None,

@@ -17,6 +17,7 @@ use crate::cluster::snapshot::{
     Activity, ClusterSnapshot, GroupPartition, GroupSnapshot, GroupType, PartitionOffsets, TopicProgress,
     TopicSnapshot, Unknown, WatchStats,
 };
+use crate::state::{Mark, NewMark};
 use crate::view::{
     AgentView, CheckView, DetectorsView, Finding, FindingSource, HopView, IngestStats, PipelineView, SloView,
     TopicTotals, TopicView, View, WindowView,
@@ -234,7 +235,19 @@ fn topic(read: u64, median_delay: f64, checks: Vec<CheckView>) -> TopicView {
             needed_ms: 24 * 3_600_000,
             open: BTreeMap::new(),
         }),
+        marks: vec![mark()],
     }
+}
+
+/// A known event.
+pub(crate) fn mark() -> Mark {
+    let what = NewMark {
+        topics: vec!["orders".to_owned(), "pay.*".to_owned()],
+        from_ms: NOW_MS - 3_600_000,
+        to_ms: NOW_MS + 3_600_000,
+        note: "Black Friday <b>".to_owned(),
+    };
+    Mark { id: 7, made_ms: NOW_MS - 7_200_000, what }
 }
 
 /// What the collector would publish.
@@ -348,6 +361,7 @@ pub(crate) fn view() -> View {
             unjudged_total: 9,
         }],
         findings: findings(),
+        marks: vec![mark()],
         agents: BTreeMap::from([
             ("agent-1".to_owned(), agent(true, 900)),
             ("agent-2".to_owned(), agent(false, 94_000)),

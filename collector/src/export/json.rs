@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{hex, rfc3339};
 use crate::cluster::snapshot::{ClusterSnapshot, OpenTransaction, TopicSnapshot};
-use crate::state::{KnownPosition, Profiled};
+use crate::state::{KnownPosition, Mark, Marked, Profiled};
 use crate::view::{
     AgentView, CheckView, Finding, FindingSource, HopView, PipelineView, SloView, TopicView, View,
 };
@@ -29,6 +29,39 @@ pub fn topics(view: &View, cluster: &ClusterSnapshot) -> Value {
     names.dedup();
     let topics = names.into_iter().map(|name| topic(name, view.topics.get(name), cluster));
     enveloped(view, "topics", topics.collect())
+}
+
+/// Topics named in the answer to a mark; the others are counted.
+const MARKED_TOPICS: usize = 100;
+
+/// `/api/v1/marks`.
+pub fn marks(view: &View) -> Value {
+    enveloped(view, "marks", view.marks.iter().map(mark).collect())
+}
+
+/// `POST /api/v1/marks`.
+pub fn marked(marked: &Marked) -> Value {
+    let some = |topics: &[String]| topics.iter().take(MARKED_TOPICS).cloned().collect::<Vec<_>>();
+    json!({
+        "version": 1,
+        "mark": mark(&marked.mark),
+        "topics": some(&marked.topics),
+        "topics_total": marked.topics.len(),
+        "already_learned": some(&marked.learned),
+        "already_learned_total": marked.learned.len(),
+        "kept": marked.kept,
+    })
+}
+
+fn mark(mark: &Mark) -> Value {
+    json!({
+        "id": mark.id,
+        "topics": mark.what.topics,
+        "from": rfc3339(mark.what.from_ms),
+        "to": rfc3339(mark.what.to_ms),
+        "note": mark.what.note,
+        "made_at": rfc3339(mark.made_ms),
+    })
 }
 
 fn topic(name: &str, agents: Option<&TopicView>, cluster: &ClusterSnapshot) -> Value {

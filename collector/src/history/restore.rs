@@ -3,12 +3,14 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{History, HistoryError};
+use super::{Entry, History, HistoryError, Kept, lost_baseline, lost_checkpoint};
 use crate::config::Config;
 use crate::state::State;
 
 /// Files set aside; beyond it the history can't be used until someone has tidied up.
 const SET_ASIDE_MAX: u32 = 100;
+/// Parts that could not be read that the log names; the others are counted.
+const DAMAGES_TOLD: usize = 20;
 
 /// The state, the history it is kept in from now on, and why there is none although one was asked
 /// for.
@@ -38,22 +40,58 @@ pub(crate) fn restore(config: &Config) -> (State, Option<History>, Option<String
 
 fn open(path: &Path, config: &Config) -> Result<(State, History), HistoryError> {
     let history = History::open(path, &config.cluster)?;
-    let kept = history.read()?;
-    let mut state = match &kept.checkpoint {
+    let state = resume(path, config, history.read()?);
+    Ok((state, history))
+}
+
+/// The state that a history holds.
+fn resume(path: &Path, config: &Config, mut kept: Kept) -> State {
+    let is_known = kept.checkpoint_ms.is_some() || !kept.log.is_empty();
+    let loaded = kept.checkpoint.map(|core| State::load(config, &core));
+    let mut state = match loaded {
+        Some(Ok(state)) => state,
         None => State::new(config),
-        Some(bytes) => State::load(config, bytes).map_err(|e| HistoryError::Bad {
-            path: path.to_owned(),
-            why: format!("damaged checkpoint: {e}"),
-        })?,
+        Some(Err(why)) => {
+            kept.lost_to_ms = kept.lost_to_ms.max(kept.checkpoint_ms);
+            kept.damaged.push(lost_checkpoint(&format!("it is damaged: {why}")));
+            State::new(config)
+        }
     };
-    let reports = kept.reports.len();
-    for (at_ms, report) in kept.reports {
-        state.apply(&report, at_ms);
+    for baseline in &kept.baselines {
+        if let Err(why) = state.take_up(baseline) {
+            kept.damaged.push(lost_baseline(&baseline.topic, &why));
+        }
     }
-    if reports > 0 || kept.checkpoint.is_some() {
+    state.resume(kept.lost_to_ms);
+    state.begin_marks_after(kept.last_mark);
+    let mut reports = 0;
+    for entry in kept.log {
+        match entry {
+            Entry::Report(at_ms, report) => {
+                reports += 1;
+                state.apply(&report, at_ms);
+            }
+            Entry::Mark(mark) => {
+                let id = mark.id;
+                if let Err(why) = state.mark(mark) {
+                    kept.damaged.push(format!("mark {id} is left out: {why}"));
+                }
+            }
+            // It may have been over before.
+            Entry::Unmark(id) => _ = state.unmark(id),
+        }
+    }
+    for what in kept.damaged.iter().take(DAMAGES_TOLD) {
+        tracing::error!(history = %path.display(), "{what}");
+    }
+    if kept.damaged.len() > DAMAGES_TOLD {
+        let more = kept.damaged.len() - DAMAGES_TOLD;
+        tracing::error!(history = %path.display(), "and {more} more such parts of it");
+    }
+    if is_known {
         tracing::info!(history = %path.display(), reports, "state restored");
     }
-    Ok((state, history))
+    state
 }
 
 /// Renames the file and what SQLite keeps beside it.

@@ -18,7 +18,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub(crate) use owner::Owner;
 
-use crate::state::{KnownPosition, Profiled, Stretch, TraceOutcome};
+use crate::state::{KnownPosition, MarkError, Marked, NewMark, Profiled, Stretch, TraceOutcome};
 use crate::view::{Finding, View};
 
 /// Why a report was not acknowledged.
@@ -27,6 +27,10 @@ pub enum IngestError {
     /// The queue is full: send it again a little later (HTTP 503).
     #[error("the collector is busy: its queue of reports is full, send it again in a second")]
     Busy,
+    /// It is counted, but not written yet: the history can't be written just now (HTTP 503). Sent again
+    /// it is acknowledged as soon as it is kept.
+    #[error("the report is counted, but can't be kept just now, send it again: {0}")]
+    Unkept(String),
     /// It can't be taken, now or later (HTTP 422): the sender drops it.
     #[error("refused: {0}")]
     Refused(String),
@@ -41,6 +45,8 @@ pub(crate) enum Command {
     Positions(Vec<String>, oneshot::Sender<Vec<KnownPosition>>),
     Profile(String, Stretch, oneshot::Sender<Option<Profiled>>),
     SetChecks(Arc<CheckSet>),
+    Mark(NewMark, oneshot::Sender<Result<Marked, MarkError>>),
+    Unmark(i64, oneshot::Sender<Result<(), MarkError>>),
     ReloadError(Option<String>),
     Stop(oneshot::Sender<()>),
 }
@@ -75,6 +81,20 @@ impl IngestHandle {
     pub async fn profile(&self, topic: String, stretch: Stretch) -> Result<Option<Profiled>, IngestError> {
         let (answer, answered) = oneshot::channel();
         self.send(Command::Profile(topic, stretch, answer))?;
+        answered.await.map_err(|_| IngestError::Stopped)
+    }
+
+    /// Tells of a known event. When it answers, the mark is in force, in the view, and kept.
+    pub async fn mark(&self, what: NewMark) -> Result<Result<Marked, MarkError>, IngestError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Mark(what, answer))?;
+        answered.await.map_err(|_| IngestError::Stopped)
+    }
+
+    /// Takes a mark back.
+    pub async fn unmark(&self, id: i64) -> Result<Result<(), MarkError>, IngestError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Unmark(id, answer))?;
         answered.await.map_err(|_| IngestError::Stopped)
     }
 

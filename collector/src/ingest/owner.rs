@@ -9,8 +9,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::{Command, IngestError, Outlets};
 use crate::cluster::snapshot::ClusterSnapshot;
-use crate::history::History;
-use crate::state::{Applied, State};
+use crate::history::{History, HistoryError};
+use crate::state::{Applied, MarkError, Marked, NewMark, State};
 
 /// How often time passes for the state.
 const TICK: Duration = Duration::from_millis(250);
@@ -31,6 +31,8 @@ type Answer = oneshot::Sender<Result<(), IngestError>>;
 pub(crate) struct Owner {
     state: State,
     history: Option<History>,
+    /// How long it reaches back, ms.
+    keep_ms: i64,
     history_error: Option<String>,
     commands: Receiver<Command>,
     cluster: watch::Receiver<Arc<ClusterSnapshot>>,
@@ -48,7 +50,7 @@ pub(crate) struct Owner {
 impl Owner {
     pub(crate) fn new(
         state: State,
-        history: Option<History>,
+        (history, keep_ms): (Option<History>, i64),
         history_error: Option<String>,
         commands: Receiver<Command>,
         cluster: watch::Receiver<Arc<ClusterSnapshot>>,
@@ -57,6 +59,7 @@ impl Owner {
         Self {
             state,
             history,
+            keep_ms,
             history_error,
             commands,
             cluster,
@@ -117,13 +120,15 @@ impl Owner {
         }
     }
 
-    /// Applies reports, writes those that are new, and only then acknowledges them.
+    /// Applies reports, writes those that are new, and only then acknowledges them. While the history
+    /// can't be written nothing is acknowledged, so that agents keep what a restart would lose; each
+    /// sends one report again and again, which is counted once.
     fn apply(&mut self, reports: Vec<(Box<Report>, Answer)>) {
         if reports.is_empty() {
             return;
         }
         let at_ms = now_ms();
-        let (mut new, mut answers) = (Vec::new(), Vec::new());
+        let (mut new, mut answers): (Vec<Box<Report>>, Vec<(Answer, _)>) = (Vec::new(), Vec::new());
         for (report, answer) in reports {
             let outcome = match self.state.apply(&report, at_ms) {
                 Applied::Applied => {
@@ -149,7 +154,12 @@ impl Owner {
                 self.complain(&error.to_string());
             }
         }
+        let unkept = self.history.as_ref().and(self.history_error.as_ref());
         for (answer, outcome) in answers {
+            let outcome = match (outcome, unkept) {
+                (Ok(()), Some(error)) => Err(IngestError::Unkept(error.clone())),
+                (outcome, _) => outcome,
+            };
             // A sender that went away sends again; the sequence tells.
             let _ = answer.send(outcome);
         }
@@ -158,7 +168,20 @@ impl Owner {
     fn handle(&mut self, command: Command) {
         match command {
             Command::Positions(topics, answer) => {
-                let _ = answer.send(self.state.positions(&topics));
+                // What a restart would lose is no place to go on from; an agent's own commits are.
+                let is_kept = self.history.is_none() || self.history_error.is_none();
+                let known = if is_kept { self.state.positions(&topics) } else { Vec::new() };
+                let _ = answer.send(known);
+            }
+            Command::Mark(what, answer) => {
+                let marked = self.mark(what);
+                self.publish();
+                let _ = answer.send(marked);
+            }
+            Command::Unmark(id, answer) => {
+                let unmarked = self.unmark(id);
+                self.publish();
+                let _ = answer.send(unmarked);
             }
             Command::Profile(topic, stretch, answer) => {
                 let _ = answer.send(self.state.profile(&topic, stretch));
@@ -174,6 +197,41 @@ impl Owner {
             }
             Command::Apply(..) | Command::Stop(_) => {}
         }
+    }
+
+    /// Writes a mark, and puts it in force.
+    fn mark(&mut self, what: NewMark) -> Result<Marked, MarkError> {
+        let mark = self.state.draft_mark(what, now_ms())?;
+        self.keep_mark(|history| history.mark(&mark))?;
+        self.unsaved = true;
+        let marked = self.state.mark(mark)?;
+        Ok(Marked { kept: self.history.is_some(), ..marked })
+    }
+
+    fn unmark(&mut self, id: i64) -> Result<(), MarkError> {
+        if !self.state.has_mark(id) {
+            return Err(MarkError::Unknown(id));
+        }
+        self.keep_mark(|history| history.unmark(id))?;
+        self.unsaved = true;
+        self.state.unmark(id)
+    }
+
+    /// Writes what is done with a mark, in its place among the reports: not while some of them are
+    /// missing there.
+    fn keep_mark(
+        &mut self,
+        write: impl FnOnce(&mut History) -> Result<(), HistoryError>,
+    ) -> Result<(), MarkError> {
+        let Some(history) = self.history.as_mut() else { return Ok(()) };
+        if let Some(error) = &self.history_error {
+            return Err(MarkError::Unkept(error.clone()));
+        }
+        write(history).map_err(|error| {
+            let error = error.to_string();
+            self.complain(&error);
+            MarkError::Unkept(error)
+        })
     }
 
     /// Passes on findings and traces; says whether verdicts changed.
@@ -204,8 +262,14 @@ impl Owner {
     fn checkpoint(&mut self) {
         let Some(history) = self.history.as_mut().filter(|_| self.unsaved) else { return };
         let begun = Instant::now();
-        let saved = match self.state.save() {
-            Ok(bytes) => history.checkpoint(&bytes, now_ms()).map_err(|e| e.to_string()),
+        let encoded = self.state.save().and_then(|core| Ok((core, self.state.unkept()?)));
+        let saved = match encoded {
+            Ok((core, baselines)) => {
+                let (at_ms, watched) = (now_ms(), self.state.watched().collect());
+                let keep_from_ms = at_ms.saturating_sub(self.keep_ms);
+                let written = history.checkpoint(&core, &baselines, &watched, at_ms, keep_from_ms);
+                written.map_err(|e| e.to_string())
+            }
             Err(e) => Err(format!("the state can't be encoded: {e}")),
         };
         self.saved = Instant::now();
@@ -213,6 +277,7 @@ impl Owner {
         match saved {
             Ok(()) => {
                 self.unsaved = false;
+                self.state.kept();
                 if self.history_error.take().is_some() {
                     tracing::info!("the history is written again, nothing of it is missing");
                 }
@@ -225,7 +290,7 @@ impl Owner {
     fn complain(&mut self, error: &str) {
         if self.history_error.is_none() {
             tracing::error!(
-                "the history can't be written, a restart now would count again from the last checkpoint: {error}"
+                "the history can't be written: nothing is acknowledged until it can, so that agents keep what they read; tried again every second: {error}"
             );
         }
         self.history_error = Some(error.to_owned());

@@ -124,3 +124,58 @@ async fn a_refusal_says_why() {
     view_when(&handle, |v| v.ingest.refused_total.get("cluster") == Some(&1)).await;
     handle.stop().await;
 }
+
+/// The disk is full for a while: nothing is acknowledged, all is counted once, and it goes on by itself.
+#[tokio::test]
+async fn while_the_disk_is_full_nothing_is_acknowledged() {
+    use std::sync::atomic::Ordering;
+
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("h.db");
+    let config = Config { history: Some(path), ..config(checks(vec![amount()], vec![])) };
+    let reports = steps(&config);
+    let (state, history, error) = crate::history::restore(&config);
+    let pages_max = Arc::clone(&history.as_ref().unwrap().pages_max);
+    let (_, cluster) = watch::channel(Arc::new(ClusterSnapshot::default()));
+    let handle = Collector::with(config.clone(), cluster, state, history, error).unwrap();
+    let ingest = handle.ingest();
+    ingest.apply(reports[0].clone()).await.unwrap();
+
+    pages_max.store(1, Ordering::Relaxed);
+    // A large one, that no page has room for.
+    let mut large = reports[1].clone();
+    for n in 0..2_000u64 {
+        large.skipped.push(skipped(9, n as i64 * 7_919, n as i64 * 7_919 + 1 + (n * n % 97) as i64, "gap"));
+    }
+    match ingest.apply(large.clone()).await {
+        Err(IngestError::Unkept(why)) => assert!(why.contains("full"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(ingest.apply(large.clone()).await, Err(IngestError::Unkept(_))), "sent again");
+    assert!(matches!(ingest.apply(reports[0].clone()).await, Err(IngestError::Unkept(_))));
+    assert_eq!(ingest.positions(vec!["orders".to_owned()]).await.unwrap(), [], "what a restart would lose");
+    let what = crate::state::NewMark {
+        topics: vec!["orders".to_owned()],
+        from_ms: 4_000_000_000_000,
+        to_ms: 4_000_000_000_001,
+        note: "sale".to_owned(),
+    };
+    let told = ingest.mark(what.clone()).await.unwrap();
+    assert!(matches!(told, Err(crate::state::MarkError::Unkept(_))), "{told:?}");
+    let view = view_when(&handle, |v| v.ingest.history_error.is_some()).await;
+    assert!(view.marks.is_empty());
+    view_when(&handle, |v| v.topics.get("orders").is_some_and(|t| t.totals.read == 20)).await;
+
+    pages_max.store(u32::MAX, Ordering::Relaxed);
+    view_when(&handle, |v| v.ingest.history_error.is_none()).await;
+    ingest.apply(large).await.unwrap();
+    for report in &reports[2..] {
+        ingest.apply(report.clone()).await.unwrap();
+    }
+    assert!(ingest.mark(what).await.unwrap().unwrap().kept);
+    handle.stop().await;
+    let handle = start(&config);
+    let view = view_when(&handle, |v| v.topics.get("orders").is_some_and(|t| t.totals.read == 40)).await;
+    assert_eq!((view.ingest.applied_total, view.marks.len()), (4, 1));
+    handle.stop().await;
+}

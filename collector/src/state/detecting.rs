@@ -18,9 +18,37 @@ pub(crate) struct Watch {
     detectors: Detectors,
     /// Panes before it have been given, ms.
     to_ms: Option<i64>,
+    /// When an agent last told of the topic, by the collector's clock, ms: kept beside it.
+    #[serde(skip)]
+    told_ms: i64,
 }
 
 impl Watch {
+    /// From what was kept.
+    pub(crate) fn from_parts(detectors: Detectors, to_ms: Option<i64>, told_ms: i64) -> Self {
+        Self { detectors, to_ms, told_ms }
+    }
+
+    /// The same, last told of at that time.
+    pub(crate) fn as_of(self, told_ms: i64) -> Self {
+        Self { told_ms, ..self }
+    }
+
+    /// Panes before it have been given, ms.
+    pub(crate) fn to_ms(&self) -> Option<i64> {
+        self.to_ms
+    }
+
+    /// When an agent last told of the topic, by the collector's clock, ms.
+    pub(crate) fn told_ms(&self) -> i64 {
+        self.told_ms
+    }
+
+    /// Was some of this time taken up already?
+    pub(crate) fn knows_some_of(&self, from_ms: i64, to_ms: i64) -> bool {
+        self.detectors.know_some_of(from_ms, to_ms)
+    }
+
     /// Gives the panes that end by `to_ms`, which is the end of a pane.
     pub(crate) fn look(&mut self, topic: &Topic, to_ms: i64, settings: &Settings) -> Vec<Observation> {
         let from_ms = self.to_ms.or_else(|| topic.panes.first_start_ms()).unwrap_or(to_ms);
@@ -28,6 +56,7 @@ impl Watch {
             return Vec::new();
         }
         self.to_ms = Some(to_ms.max(from_ms));
+        self.told_ms = topic.told_ms;
         let mut told = Vec::new();
         for ((start_ms, end_ms), pane) in topic.panes.within(from_ms, to_ms) {
             for contribution in pane.counted() {
@@ -83,6 +112,10 @@ pub(crate) fn take_up(
             What::Opened | What::Ongoing => {
                 told.extend(findings.raise(seen.began_ms, draft(topic, seen, source, about)));
             }
+            What::Known => {
+                let key = super::findings::key(topic, &source, &about);
+                told.extend(findings.end(&key, to_ms, &format!("known event: {}", seen.message)));
+            }
             What::Resolved => told.extend(findings.resolve(topic, &source, &about, to_ms)),
             What::Adopted => {
                 let mut draft = draft(topic, seen, source.clone(), about.clone());
@@ -126,8 +159,9 @@ mod tests {
     use checks::filter::Filter;
     use checks::report::{FieldSummary, Pane, Report, skip_reason};
 
-    use super::super::testing::{PANE_MS, pane, progress, report, skipped};
-    use super::super::{Applied, State};
+    use super::super::testing::{PANE_MS, again, pane, progress, report, skipped};
+    use super::super::topic::Topic;
+    use super::super::{Applied, Baseline, MarkError, NewMark, State};
     use crate::config::Config;
     use crate::view::{Finding, FindingSource};
 
@@ -199,7 +233,7 @@ mod tests {
         assert_eq!(burst[0].evidence["field"], "$.email");
         assert!(burst[0].at_ms >= LEARNED * PANE_MS && burst[0].message.contains("is null in"), "{burst:#?}");
 
-        let mut again = State::load(&config, &state.save().unwrap()).unwrap();
+        let mut again = again(&config, &state);
         assert_eq!(again.watches, state.watches);
         let after = reports(LEARNED + 8..LEARNED + 30, 4);
         let ended = apply(&mut state, &after);
@@ -208,17 +242,77 @@ mod tests {
         assert_eq!(again.watches, state.watches);
     }
 
-    /// What a collector wrote before there were detectors is the same without what follows.
+    /// The core may go without what was learned: no pane is learned twice, and those that are missing
+    /// are no fall.
     #[test]
-    fn a_checkpoint_without_detectors_loads() {
+    fn what_was_learned_outlives_the_core() {
         let config = config();
         let mut state = State::new(&config);
-        apply(&mut state, &reports(0..10, 4));
-        let mut old = State::load(&config, &postcard::to_stdvec(&state.core).unwrap()).unwrap();
-        assert_eq!(old.core, state.core);
-        assert!(old.watches.is_empty());
-        apply(&mut old, &reports(10..12, 4));
-        assert_eq!(old.watches.len(), 1);
+        apply(&mut state, &reports(0..LEARNED, 4));
+        apply(&mut state, &reports(LEARNED..LEARNED + 8, 200));
+        let mut bare = State::new(&config);
+        state.learned().unwrap().iter().for_each(|baseline| bare.take_up(baseline).unwrap());
+        bare.resume(Some((LEARNED + 12) * PANE_MS));
+        assert!(bare.core.topics.is_empty() && bare.watches.len() == 1);
+        bare.tick((LEARNED + 9) * PANE_MS, None);
+        assert_eq!(bare.watches.len(), 1, "it waits for its topic");
+        let mut again = bare.watches["orders"].clone();
+        again.look(&Topic::default(), (LEARNED + 1) * PANE_MS, &config.detect.settings);
+        assert_eq!(again, bare.watches["orders"], "what was given is not given again");
+
+        // What lasts is told again, as the same finding; then it ends.
+        let before = state.view(0).findings;
+        let lasts = apply(&mut bare, &reports(LEARNED + 12..LEARNED + 20, 200));
+        assert_eq!(detectors(&lasts), [("null_values", false)], "{lasts:#?}");
+        assert_eq!(lasts[0].id, before[0].id);
+        let ended = apply(&mut bare, &reports(LEARNED + 20..LEARNED + 44, 4));
+        assert_eq!(detectors(&ended), [("null_values", true)], "{ended:#?}");
+        bare.tick(config.history_keep_ms + (LEARNED + 50) * PANE_MS, None);
+        assert!(bare.watches.is_empty(), "not for ever");
+    }
+
+    #[test]
+    fn what_was_learned_and_is_damaged_is_learned_anew() {
+        let config = config();
+        let mut state = State::new(&config);
+        apply(&mut state, &reports(0..LEARNED, 4));
+        assert_eq!(apply(&mut state, &reports(LEARNED..LEARNED + 8, 200)).len(), 1);
+        let good = state.learned().unwrap().remove(0);
+        let mut other = State::load(&config, &state.save().unwrap()).unwrap();
+        let format = Baseline { format: 1_000, ..good.clone() };
+        assert!(other.take_up(&format).unwrap_err().contains("another version"));
+        let cut = Baseline { body: good.body[..good.body.len() / 2].to_vec(), ..good };
+        assert!(other.take_up(&cut).unwrap_err().contains("damaged"));
+        other.resume(None);
+        assert_eq!(detectors(&other.take_findings()), [("null_values", true)], "nobody else would end it");
+        apply(&mut other, &reports(LEARNED + 8..LEARNED + 9, 4));
+        let shown = other.view(0).topics["orders"].detectors.clone().unwrap();
+        assert!(!shown.is_watching, "{shown:?}");
+    }
+
+    #[test]
+    fn a_mark_ends_what_was_found_and_what_happens_in_it_is_not_told() {
+        let config = config();
+        let mut state = State::new(&config);
+        apply(&mut state, &reports(0..LEARNED, 4));
+        apply(&mut state, &reports(LEARNED..LEARNED + 8, 200));
+        let (from_ms, to_ms) = ((LEARNED + 8) * PANE_MS, (LEARNED + 40) * PANE_MS);
+        let what = NewMark { topics: vec!["ord.*".to_owned()], from_ms, to_ms, note: "sale".to_owned() };
+        let mark = state.draft_mark(what.clone(), 1).unwrap();
+        let marked = state.mark(mark).unwrap();
+        assert_eq!((marked.topics, marked.learned), (vec!["orders".to_owned()], Vec::new()));
+        let ended = apply(&mut state, &reports(LEARNED + 8..LEARNED + 40, 300));
+        assert_eq!(detectors(&ended), [("null_values", true)], "{ended:#?}");
+        assert!(ended[0].message.ends_with("; known event: sale"), "{}", ended[0].message);
+        assert_eq!(apply(&mut state, &reports(LEARNED + 40..LEARNED + 60, 4)), []);
+        // Of what is over nothing can be unlearned.
+        let past = NewMark { from_ms: 0, to_ms: PANE_MS, ..what };
+        let past = state.draft_mark(past, 2).unwrap();
+        assert_eq!(state.mark(past).unwrap().learned, ["orders"]);
+        assert_eq!(state.view(0).topics["orders"].marks.len(), 2);
+        assert_eq!(state.unmark(1), Ok(()));
+        assert_eq!(state.unmark(1), Err(MarkError::Unknown(1)));
+        assert_eq!(state.view(0).marks.len(), 1);
     }
 
     #[test]
@@ -228,7 +322,7 @@ mod tests {
         apply(&mut state, &reports(0..LEARNED, 4));
         assert_eq!(apply(&mut state, &reports(LEARNED..LEARNED + 8, 200)).len(), 1);
         config.detect.topics = Filter::new(&[".*"], &["orders"]).unwrap();
-        let mut left = State::load(&config, &state.save().unwrap()).unwrap();
+        let mut left = again(&config, &state);
         assert_eq!(detectors(&left.take_findings()), [("null_values", true)]);
         assert!(left.watches.is_empty());
         assert_eq!(left.view(0).topics["orders"].detectors, None);

@@ -128,6 +128,14 @@ impl Findings {
         Some(finding)
     }
 
+    /// Resolves it for a reason that its message gains.
+    pub(crate) fn end(&mut self, key: &Key, at_ms: i64, why: &str) -> Option<Finding> {
+        let kept = self.open.get_mut(key)?;
+        kept.finding.message.push_str("; ");
+        kept.finding.message.push_str(why);
+        self.resolve_key(key, at_ms)
+    }
+
     /// When it began, if it is open.
     pub(crate) fn opened_ms(&self, key: &Key) -> Option<i64> {
         self.open.get(key).map(|kept| kept.finding.at_ms)

@@ -1,5 +1,6 @@
 //! Between the state and the judge.
 
+use checks::events::Events;
 use checks::judge;
 use checks::judge::past::History;
 use checks::redact::Redaction;
@@ -16,6 +17,8 @@ pub(crate) struct Moment<'a> {
     /// What must not be shown.
     pub(crate) redact: &'a Redaction,
     pub(crate) past: &'a History,
+    /// Windows that are no past.
+    pub(crate) events: &'a Events,
     /// Windows are sessions.
     pub(crate) sessions: bool,
     /// What the patterns see before the window.
@@ -30,7 +33,7 @@ pub(crate) fn judge(
     to_ms: i64,
     moment: &Moment<'_>,
 ) -> Verdict {
-    let history = moment.past.of(rule, from_ms);
+    let history = moment.past.of(rule, from_ms, moment.events);
     let window = judge::Window { from_ms, to_ms, summary };
     let context = judge::Context {
         now_ms: moment.now_ms,

@@ -18,7 +18,9 @@ mod findings;
 mod groups;
 mod intervals;
 mod judging;
+mod kept;
 mod levels;
+mod marks;
 mod outcome;
 mod panes;
 mod pipelines;
@@ -43,7 +45,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use checks::report::{Pane, Report, skip_reason};
@@ -59,6 +62,10 @@ use agents::{Admission, Agents};
 use detecting::Watch;
 use findings::Findings;
 use groups::Groups;
+pub use kept::Baseline;
+pub(crate) use kept::split_format_six;
+use marks::Marks;
+pub use marks::{Mark, MarkError, Marked, NewMark};
 pub use outcome::{StageSighting, TraceOutcome};
 use panes::{Contribution, PaneKey, Rejected};
 pub use profiled::{Profiled, Stretch};
@@ -99,8 +106,12 @@ pub struct KnownPosition {
 pub struct State {
     config: Config,
     core: Core,
-    /// Detectors by topic, kept beside the core: a checkpoint from before there were any still loads.
+    /// Detectors by topic: kept beside the core, topic by topic, so that they outlive its format.
     watches: BTreeMap<String, Watch>,
+    /// Those that have changed since they were last kept.
+    unkept: BTreeSet<String>,
+    /// Known events.
+    marks: Marks,
     /// Rules by topic, resolved when first needed.
     rules: BTreeMap<String, Arc<TopicRules>>,
     /// Topics whose `ratio` counts against this one, by its name; of the rules resolved so far.
@@ -140,35 +151,14 @@ impl State {
             config: config.clone(),
             core: Core::default(),
             watches: BTreeMap::new(),
+            unkept: BTreeSet::new(),
+            marks: Marks::default(),
             rules: BTreeMap::new(),
             counted_against: BTreeMap::new(),
             last_tick_ms: None,
             told: Vec::new(),
             ended: Vec::new(),
         }
-    }
-
-    /// Everything that is kept across a restart, as bytes for [`State::load`].
-    ///
-    /// # Errors
-    /// Only if memory for it can't be had.
-    pub fn save(&self) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_extend(&self.watches, postcard::to_stdvec(&self.core)?)
-    }
-
-    /// The state that was saved. Rules, pipelines and limits are those of `config`.
-    ///
-    /// # Errors
-    /// The bytes are not what this version of Tapline saves.
-    pub fn load(config: &Config, bytes: &[u8]) -> Result<Self, postcard::Error> {
-        let (core, rest) = postcard::take_from_bytes(bytes)?;
-        let watches = if rest.is_empty() { BTreeMap::new() } else { postcard::from_bytes(rest)? };
-        let mut state = Self { core, watches, ..Self::new(config) };
-        state.leave_undetected();
-        for (name, topic) in &mut state.core.topics {
-            topic.restore_window(&config.checks.for_topic(name));
-        }
-        Ok(state)
     }
 
     /// Takes a report. `now_ms` is shown, and bounds what an agent's clock may say; verdicts and
@@ -204,6 +194,7 @@ impl State {
                 && let Some(watch) = self.watches.get_mut(&range.topic)
             {
                 watch.unsure_to(report.as_of_ms);
+                self.unkept.insert(range.topic.clone());
             }
         }
         for progress in &report.topics {
@@ -248,7 +239,13 @@ impl State {
         // A topic that nobody has held for so long is gone, and its series with it.
         self.core.topics.retain(|_, topic| topic.told_ms >= keep_from_ms || topic.held_ms == 0);
         let topics = &self.core.topics;
-        self.watches.retain(|name, _| topics.contains_key(name));
+        // Of a topic that the core does not know (any more) what was learned waits for as long.
+        self.watches.retain(|name, watch| topics.contains_key(name) || watch.told_ms() >= keep_from_ms);
+        if self.unkept.len() > self.watches.len() {
+            self.unkept.retain(|name| self.watches.contains_key(name));
+        }
+        self.marks.forget(keep_from_ms);
+        self.marks.retain_topics(|name| topics.contains_key(name));
     }
 
     /// Where reading goes on, for the named topics.
@@ -352,9 +349,10 @@ impl State {
     fn with_desk(&mut self, name: &str, work: impl FnOnce(&mut Topic, &mut Desk<'_>)) {
         let rules = self.rules(name);
         if let Some(topic) = self.core.topics.get_mut(name) {
+            let events = self.marks.of(name);
             let (findings, told) = (&mut self.core.findings, &mut self.told);
             let keep_ms = self.config.history_keep_ms;
-            work(topic, &mut Desk { name, rules: &rules, keep_ms, findings, told });
+            work(topic, &mut Desk { name, rules: &rules, events: &events, keep_ms, findings, told });
         }
     }
 
@@ -439,7 +437,17 @@ impl State {
         let pane_ms = rules.window.pane_ms.max(1);
         let complete_ms = watermark_ms.saturating_sub(rules.window.allowed_lateness_ms);
         let to_ms = complete_ms.div_euclid(pane_ms).saturating_mul(pane_ms);
-        let seen = self.watches.entry(name.to_owned()).or_default().look(topic, to_ms, settings);
+        let events = self.marks.of(name);
+        let mut settings = Cow::Borrowed(settings);
+        if !events.is_empty() {
+            settings.to_mut().events = events;
+        }
+        let watch = self.watches.entry(name.to_owned()).or_default();
+        let before_ms = watch.to_ms();
+        let seen = watch.look(topic, to_ms, &settings);
+        if watch.to_ms() != before_ms {
+            self.unkept.insert(name.to_owned());
+        }
         detecting::take_up(name, seen, &mut self.core.findings, &mut self.told);
     }
 

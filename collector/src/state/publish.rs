@@ -37,6 +37,7 @@ impl State {
             topics,
             pipelines: self.pipeline_views(),
             findings: self.core.findings.shown(),
+            marks: self.marks.all().cloned().collect(),
             agents: self.agent_views(),
             ingest: self.ingest_stats(),
         }
@@ -84,6 +85,7 @@ impl State {
             detectors: self.config.detect.of(name).map(|settings| {
                 self.watches.get(name).map_or_else(|| Watch::default().view(settings), |w| w.view(settings))
             }),
+            marks: self.marks.about(name).cloned().collect(),
         }
     }
 

@@ -16,6 +16,7 @@ use checks::rules::{
 };
 
 use crate::config::Config;
+use crate::state::State;
 
 /// Length of a pane.
 pub(crate) const PANE_MS: i64 = 10_000;
@@ -55,6 +56,17 @@ pub(crate) fn config(checks: Arc<CheckSet>) -> Config {
         otlp: None,
         limits: Limits::default(),
     }
+}
+
+/// The state as it is after a restart.
+pub(crate) fn again(config: &Config, state: &State) -> State {
+    let core = state.save().expect("it can be saved");
+    let mut again = State::load(config, &core).expect("it can be loaded");
+    for baseline in state.learned().expect("it can be saved") {
+        again.take_up(&baseline).expect("it can be taken up");
+    }
+    again.resume(None);
+    again
 }
 
 pub(crate) fn pipeline() -> Pipeline {

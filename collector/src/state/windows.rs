@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use checks::events::Events;
 use checks::judge;
 use checks::judge::past::History;
 use checks::report::PaneSummary;
@@ -99,6 +100,8 @@ pub(crate) fn reach_ms(rules: &TopicRules) -> i64 {
 pub(crate) struct Desk<'a> {
     pub(crate) name: &'a str,
     pub(crate) rules: &'a TopicRules,
+    /// Known events: no past of others.
+    pub(crate) events: &'a Events,
     /// How long the past is kept, ms.
     pub(crate) keep_ms: i64,
     pub(crate) findings: &'a mut Findings,
@@ -318,6 +321,7 @@ impl Topic {
                     sample: rules.sample,
                     redact: &rules.redact,
                     past: &self.windows.baseline,
+                    events: desk.events,
                     sessions: rules.window.gap_ms.is_some(),
                     lead: lead.as_ref(),
                 };
@@ -331,7 +335,7 @@ impl Topic {
         let whole = self.windows.begun_ms.is_some_and(|begun| heard_from_ms >= begun) && !merged.cut;
         let summary = Arc::new(merged.summary);
         let is_apart = rules.window.gap_ms.is_some() || to_ms.rem_euclid(rules.window.size_ms.max(1)) == 0;
-        if whole && is_apart {
+        if whole && is_apart && desk.events.over(from_ms, to_ms).is_none() {
             self.windows.baseline.keep(rules, from_ms, to_ms, &summary, failed);
         }
         self.windows.last = Some(summary);
@@ -356,6 +360,7 @@ impl Topic {
                         sample: rules.sample,
                         redact: &rules.redact,
                         past: &self.windows.baseline,
+                        events: desk.events,
                         sessions: false,
                         lead: None,
                     };

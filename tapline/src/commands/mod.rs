@@ -8,6 +8,7 @@ pub(crate) mod init;
 mod junit;
 pub(crate) mod lag;
 pub(crate) mod lint;
+pub(crate) mod mark;
 pub(crate) mod profile;
 pub(crate) mod run;
 pub(crate) mod schema;

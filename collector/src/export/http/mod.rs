@@ -1,11 +1,12 @@
 //! The HTTP server: /metrics, health, the JSON API, the status page, and the way in for reports.
 //!
 //! `listener` bounds connections, `guard` bounds requests and sets the headers, `api` answers from
-//! snapshots, `reports` takes what agents send.
+//! snapshots, `reports` takes what agents send, `marks` what people tell.
 
 mod api;
 mod guard;
 mod listener;
+mod marks;
 mod reports;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use checks::limits::Limits;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -35,6 +36,8 @@ pub use axum::Router;
 const GRACE: Duration = Duration::from_secs(1);
 /// Reports decoded at once: each may take `limits.http_body_bytes` several times over.
 const REPORTS_AT_ONCE: usize = 4;
+/// A mark is small.
+const MARK_BYTES: usize = 16 << 10;
 
 /// Says what is missing, `None` when nothing is.
 pub type WhyNotReady = Arc<dyn Fn() -> Option<String> + Send + Sync>;
@@ -92,12 +95,17 @@ pub struct Parts {
 pub struct App {
     parts: Arc<Parts>,
     reports: Arc<Semaphore>,
+    marks: Arc<Semaphore>,
 }
 
 impl App {
     /// From its parts.
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), reports: Arc::new(Semaphore::new(REPORTS_AT_ONCE)) }
+        Self {
+            parts: Arc::new(parts),
+            reports: Arc::new(Semaphore::new(REPORTS_AT_ONCE)),
+            marks: Arc::new(Semaphore::new(1)),
+        }
     }
 }
 
@@ -117,6 +125,8 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/pipelines", get(api::pipelines))
         .route("/api/v1/agents", get(api::agents))
         .route("/api/v1/positions", get(reports::positions))
+        .route("/api/v1/marks", get(marks::list).post(marks::tell).layer(DefaultBodyLimit::max(MARK_BYTES)))
+        .route("/api/v1/marks/{id}", delete(marks::remove))
         .route("/api/v1/reports", post(reports::take).layer(DefaultBodyLimit::max(body_bytes)))
         .with_state(app);
     guard::around(routes.merge(health(readiness)))

@@ -83,6 +83,12 @@ pub(super) async fn positions(
 pub(super) fn unavailable(error: &IngestError) -> Response {
     match error {
         IngestError::Refused(_) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        // Text: agents show it as it is.
+        IngestError::Unkept(_) => {
+            let mut answer = guard::busy("");
+            *answer.body_mut() = format!("{error}\n").into();
+            answer
+        }
         IngestError::Busy => guard::busy("the queue of reports is full\n"),
         IngestError::Stopped => guard::busy("the collector is stopping\n"),
     }

@@ -116,6 +116,7 @@ async fn every_page_answers_with_the_headers_that_protect_it() {
         "/api/v1/findings",
         "/api/v1/pipelines",
         "/api/v1/agents",
+        "/api/v1/marks",
         "/api/v1/positions?topic=orders",
     ] {
         let answer = server.get(path).await;
@@ -253,4 +254,80 @@ async fn a_profile_of_a_stretch_of_time_is_asked_for_in_words_that_are_understoo
     for query in ["window=5m", "from=1&to=2", "from=2026-01-31T12:00:00%2B01:00&to=2026-01-31T12:00:00Z"] {
         assert_eq!(status(&asked(query).await), 404, "{query}");
     }
+}
+
+const MARK: &str =
+    r#"{"topics":["orders"],"from":"2126-11-27T00:00:00Z","to":"2126-11-28T00:00:00Z","note":"sale"}"#;
+
+impl Server {
+    async fn mark(&self, headers: &str, body: &[u8]) -> String {
+        let head = format!(
+            "POST /api/v1/marks HTTP/1.1\r\nHost: tapline\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        self.raw(&[head.as_bytes(), body].concat()).await
+    }
+
+    async fn unmark(&self, id: &str) -> String {
+        let head =
+            format!("DELETE /api/v1/marks/{id} HTTP/1.1\r\nHost: tapline\r\nConnection: close\r\n\r\n");
+        self.raw(head.as_bytes()).await
+    }
+}
+
+const JSON: &str = "Content-Type: application/json; charset=utf-8\r\n";
+
+#[tokio::test]
+async fn a_mark_is_told_and_taken_back() {
+    let server = server(fixture::view()).await;
+    let told = server.mark(JSON, MARK.as_bytes()).await;
+    assert_eq!(status(&told), 201, "{told}");
+    for part in
+        [r#""id":1"#, r#""from":"2126-11-27T00:00:00.000Z""#, r#""kept":false"#, r#""topics_total":0"#]
+    {
+        assert!(told.contains(part), "{told}");
+    }
+    assert_eq!(status(&server.unmark("1").await), 200);
+    assert_eq!(status(&server.unmark("1").await), 404);
+    let listed = server.get("/api/v1/marks").await;
+    assert!(listed.contains(r#""note":"Black Friday <b>""#), "{listed}");
+    let page = server.get("/topics/orders").await;
+    assert!(page.contains("Black Friday &lt;b&gt;") && !page.contains("Friday <b>"), "{page}");
+}
+
+#[tokio::test]
+async fn what_is_no_mark_is_refused_in_words() {
+    let server = server(fixture::view()).await;
+    for headers in ["", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n"]
+    {
+        assert_eq!(status(&server.mark(headers, MARK.as_bytes()).await), 415, "{headers}");
+    }
+    let with = |from: &str, to: &str| MARK.replace(from, to);
+    for (body, why) in [
+        (String::new(), "not a mark"),
+        ("[]".to_owned(), "not a mark"),
+        ("[".repeat(10_000), "not a mark"),
+        (with("note", "notes"), "unknown field `notes`"),
+        (with(r#","note":"sale""#, ""), "missing field `note`"),
+        (with("2126-11-27T00:00:00Z", "yesterday"), "`from`"),
+        (with("2126-11-28", "2126-11-26"), "`to` must come after `from`"),
+        (with("orders", "("), "no regular expression"),
+        (with("sale", r"\u0007"), "`note`"),
+        (with(r#""orders""#, ""), "1 to 10 topics"),
+        (with("sale", &"x".repeat(201)), "1 to 200 characters"),
+    ] {
+        let answer = server.mark(JSON, body.as_bytes()).await;
+        assert_eq!(status(&answer), 400, "{answer}");
+        assert!(answer.contains(why), "{why}: {answer}");
+    }
+    assert_eq!(status(&server.mark(JSON, &[0xff; 64]).await), 400);
+    assert_eq!(status(&server.mark(JSON, &[b' '; 20_000]).await), 413);
+    for id in ["x", "-1", "1.5", "99999999999999999999", "%00", "0"] {
+        assert_eq!(status(&server.unmark(id).await), 404, "{id}");
+    }
+    for _ in 0..200 {
+        assert_eq!(status(&server.mark(JSON, MARK.as_bytes()).await), 201);
+    }
+    let answer = server.mark(JSON, MARK.as_bytes()).await;
+    assert_eq!(status(&answer), 409, "{answer}");
 }

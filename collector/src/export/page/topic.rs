@@ -7,12 +7,15 @@ use checks::report::FieldSummary;
 
 use super::text::{Esc, bytes, count, duration, number, percent, segment, short};
 use super::{Seen, draw, sections};
+use crate::export::rfc3339;
 use crate::view::{TopicView, WindowView};
 
 /// Fields shown.
 const FIELDS: usize = 300;
 /// Top values shown a field.
 const TOPS: usize = 6;
+/// Known events shown, the latest first.
+const MARKS: usize = 10;
 
 pub(super) fn page(out: &mut String, seen: &Seen<'_>, name: &str, t: &TopicView) -> fmt::Result {
     write!(out, "<h1>{}</h1><p class=\"sub\">", Esc(name))?;
@@ -71,6 +74,10 @@ fn counts(out: &mut String, t: &TopicView) -> fmt::Result {
     write!(out, "<div>observed delay <b>{}</b></div>", sections::quantiles(&t.delay))?;
     if let Some(detectors) = &t.detectors {
         write!(out, "<div>detectors <b>{}</b></div>", Esc(&detectors.text))?;
+    }
+    for mark in t.marks.iter().rev().take(MARKS) {
+        let [from, to] = [mark.what.from_ms, mark.what.to_ms].map(|ms| rfc3339(ms).unwrap_or_default());
+        write!(out, "<div>known event <b>{}</b> {from} to {to}</div>", Esc(&mark.what.note))?;
     }
     out.push_str("</div></section>");
     Ok(())

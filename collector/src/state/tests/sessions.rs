@@ -4,7 +4,6 @@ use checks::report::PaneSummary;
 use checks::verdict::Status;
 use proptest::prelude::*;
 
-use super::super::State;
 use super::super::testing::*;
 use super::apply;
 use super::late::{Teller, by_file, check};
@@ -140,7 +139,7 @@ fn a_restart_goes_on_with_the_sessions_as_they_were() {
     topic.say(50_000, 10, 0, 60_000);
     topic.pass(90_000);
     let (fresh, _) = by_file(FILE);
-    topic.state = State::load(&fresh.config, &topic.state.save().unwrap()).unwrap();
+    topic.state = again(&fresh.config, &topic.state);
     assert_eq!(session(&topic.state.view(0)), Some((50_001, 89_999, 10)));
     let view = topic.late(20_000, 3, 0);
     assert_eq!(session(&view), Some((1, 89_999, 23)));
