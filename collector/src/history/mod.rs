@@ -7,7 +7,7 @@
 //!
 //! Baselines are rows of their own, written in the transaction of the checkpoint: a pane is in both
 //! or in neither, so that none is learned twice or passed over when reports are applied again. They
-//! outlive the checkpoint: one that this version can't read goes alone (docs/adr/0010).
+//! outlive the checkpoint: one that this version can't read goes alone (docs/adr/0012).
 //!
 //! A mark stands in the log by the report that it came after, and takes effect there again. What was
 //! taken back stays until the next checkpoint for the same reason.
