@@ -9,7 +9,7 @@ use checks::record::RecordView;
 use checks::report::{Pane, Position, SkippedRange, TopicProgress, skip_reason};
 use checks::rules::{Decode, TopicRules};
 
-use crate::decode::{Decoder, How};
+use crate::decode::{Decoder, How, schema_id};
 use crate::pane::{Panes, effective_time};
 use crate::sample::{RateCap, is_sampled};
 use crate::source::cursor::{Cursor, Skipped, Start, Step};
@@ -203,7 +203,11 @@ impl Topic {
                     Some(early) => early,
                     None => with.decoder.decode(record.value, how, examiner.shape_mut(), with.arrival_ms),
                 };
+                let schema = schema_id(record.value, how, &decoded);
                 examiner.examine(record, decoded, verdict, accumulator);
+                if let Some(id) = schema {
+                    accumulator.schema(id);
+                }
             }
         }
         step

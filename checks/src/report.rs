@@ -263,6 +263,23 @@ pub struct PaneSummary {
     /// [reason](crate::examine::fallback).
     #[prost(message, repeated, tag = "23")]
     pub time_fallbacks: Vec<ReasonCount>,
+    /// Schemas of a registry that documents were decoded by, sorted by id; of many the latest ids.
+    #[prost(message, repeated, tag = "24")]
+    pub schemas: Vec<SchemaSeen>,
+}
+
+/// A schema of a registry, and the documents it decoded.
+#[derive(Clone, Copy, PartialEq, Eq, Message, Serialize, Deserialize)]
+pub struct SchemaSeen {
+    /// The registry's id.
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    /// Documents.
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+    /// The earliest time that one of them went by, ms; 0 when none has a time.
+    #[prost(sint64, tag = "3")]
+    pub first_ms: i64,
 }
 
 /// A count under a name from a bounded set. Lists of these are sorted by reason.

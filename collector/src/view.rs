@@ -26,6 +26,8 @@ pub struct View {
     pub findings: Vec<Finding>,
     /// Known events, in the order they were told.
     pub marks: Vec<Mark>,
+    /// What else moved, by the id of a finding; none of those that were not explained yet.
+    pub explanations: BTreeMap<String, Arc<Explanation>>,
     /// By agent name.
     pub agents: BTreeMap<String, AgentView>,
     /// The collector about itself.
@@ -214,6 +216,129 @@ pub struct Finding {
     pub to_ms: i64,
     /// Records that show it.
     pub examples: Vec<Example>,
+}
+
+/// `what` of the entry that is the finding itself.
+pub const THIS_FINDING: &str = "this_finding";
+
+/// What else moved around the beginning of a finding, in order of onset.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Explanation {
+    /// Goes by what was known then.
+    pub as_of_ms: i64,
+    /// Nothing will be added any more: the finding is over, or long under way.
+    pub is_final: bool,
+    /// When the finding's own figure began to move: closer than its `at_ms` where the figure is
+    /// followed slot by slot.
+    pub began_ms: i64,
+    /// A sentence or two.
+    pub summary: String,
+    /// Why little can be said, if so.
+    pub unknown: Option<String>,
+    /// In order of onset, the finding itself among them.
+    pub timeline: Vec<Moved>,
+    /// Others that moved, beyond the limit.
+    pub left_out: u64,
+    /// What the finding's figure is made of, the most first.
+    pub contributes: Vec<Contribution>,
+    /// The finding's figure over time.
+    pub figure: Option<Figure>,
+}
+
+/// Something that moved, or happened.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Moved {
+    /// When it began.
+    pub at_ms: i64,
+    /// How wrong that may be, ms.
+    pub within_ms: i64,
+    /// When it was as before again, where it was.
+    pub until_ms: Option<i64>,
+    /// Topic name.
+    pub topic: String,
+    /// Where that is, seen from the finding.
+    pub place: Place,
+    /// `this_finding`, `schema`, `topic`, `throughput`, `decode_failures`, `schema_violations`, `check`,
+    /// `slo`, `delay`, `group_lag`, `group_members`, `group_state`, or what a detector is called.
+    pub what: String,
+    /// Field, check, group or schema id; empty for the topic itself.
+    pub subject: String,
+    /// Before.
+    pub from: Amount,
+    /// Since.
+    pub to: Amount,
+    /// Of both: `share`, `records/min`, `seconds`, `records`, `members`, or nothing.
+    pub unit: String,
+    /// One sentence.
+    pub sentence: String,
+    /// It began before the finding did.
+    pub is_before: bool,
+    /// The finding that there is of it.
+    pub finding: Option<String>,
+}
+
+/// A figure, or a name.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum Amount {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// In the unit of the entry.
+    Number(f64),
+    /// A state, an id.
+    Name(String),
+}
+
+/// Where a topic lies in the pipelines, seen from a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Place {
+    /// The finding's own topic.
+    Here,
+    /// An earlier stage of a pipeline.
+    Upstream,
+    /// A later one.
+    Downstream,
+}
+
+impl Place {
+    /// As it stands in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Upstream => "upstream",
+            Self::Downstream => "downstream",
+        }
+    }
+}
+
+/// A part of what a finding's figure is made of.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Contribution {
+    /// `segment` or `partition`.
+    pub by: String,
+    /// Its name.
+    pub name: String,
+    /// Its share of the figure: of what failed, of what is missing, of the lag.
+    pub share: f64,
+    /// Its share of all records, where that is known.
+    pub of_all: Option<f64>,
+    /// One sentence.
+    pub sentence: String,
+}
+
+/// A figure over time.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Figure {
+    /// What it is of.
+    pub name: String,
+    /// As in [`Moved`].
+    pub unit: String,
+    /// Beginning of the first value's slot, ms.
+    pub from_ms: i64,
+    /// Length of a slot, ms.
+    pub step_ms: i64,
+    /// Slot by slot.
+    pub values: Vec<Option<f32>>,
 }
 
 /// What found a finding.

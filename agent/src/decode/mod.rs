@@ -96,6 +96,20 @@ impl Avro {
     }
 }
 
+/// The registry's schema that a value was decoded by. Without a registry, and where decoding failed,
+/// four bytes prove nothing.
+pub(crate) fn schema_id(value: Option<&[u8]>, how: &How, decoded: &Decoded<'_>) -> Option<u32> {
+    let is_known = match decoded {
+        Decoded::Document(_) => !matches!(how.format, ValueFormat::Json),
+        Decoded::NotDecoded { format } => *format == format::PROTOBUF,
+        Decoded::Tombstone | Decoded::Failed(_) => false,
+    };
+    match value.filter(|_| is_known).and_then(framed)? {
+        Looks::Framed { id, .. } => Some(id),
+        Looks::Json | Looks::Not(_) => None,
+    }
+}
+
 /// A decoder: one for each thread.
 pub(crate) struct Decoder {
     tape: Tape,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alarm::{Alarm, Sign, Step, step};
 use super::field::{Field, Test};
-use super::observation::{Observation, What};
+use super::observation::{Movement, Observation, What};
 use super::rate::{Rate, share_effect};
 use super::telling::{Many, told};
 use super::{Kind, Settings};
@@ -26,6 +26,9 @@ const STAYS_P: f64 = 0.01;
 /// Times a new field is seen before it is told, and in what share of its parents.
 const NEW_FIELD_MIN: u64 = 5;
 const NEW_FIELD_SHARE_MIN: f64 = 0.01;
+/// Fields of a window that moved and are told beside findings.
+const MOVED_MAX: usize = 32;
+
 /// The past of a topic's contents.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Contents {
@@ -34,6 +37,9 @@ pub(super) struct Contents {
     decode_windows: u32,
     decode_alarm: Option<Alarm>,
     pub(super) many: Option<Many>,
+    /// What moved without being found, until it is taken.
+    #[serde(skip)]
+    pub(super) moved: Vec<Movement>,
 }
 
 /// Windows gathered.
@@ -98,8 +104,33 @@ impl Contents {
         steps.extend(self.admit(window, new, &mut seen, cut, scale));
         self.pair(&seen, &mut steps);
         self.take_up(window, &seen, &mut steps, settings);
+        self.note(window, &seen, cut, scale);
         self.tell(window, &seen, steps, &mut told);
         told
+    }
+
+    /// Keeps what moved and is not found: as sure as a finding, and half as large.
+    fn note(&mut self, window: &Window<'_>, seen: &BTreeMap<String, Seen<'_>>, cut: f64, scale: f64) {
+        let is_found = |path: &str| {
+            self.fields.get(path).and_then(|field| field.alarm.as_ref()).is_some_and(|alarm| alarm.raised)
+        };
+        let moved = seen.iter().filter(|(path, _)| !is_found(path)).filter_map(|(path, seen)| {
+            let large = |test: &&Test| test.p <= cut && test.effect >= STAYS * scale;
+            let test = seen.tests.iter().filter(large).min_by_key(|test| test.kind)?;
+            Some(Movement {
+                kind: test.kind,
+                field: path.clone(),
+                from_ms: window.from_ms,
+                to_ms: window.to_ms,
+                before: test.before,
+                now: test.now,
+                effect: test.effect,
+                message: test.message(path),
+            })
+        });
+        let moved: Vec<Movement> = moved.take(MOVED_MAX).collect();
+        self.moved.extend(moved);
+        self.moved.truncate(2 * MOVED_MAX);
     }
 
     /// All known fields, and those of the window, with what is asked of them.

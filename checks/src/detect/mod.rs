@@ -42,8 +42,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use calendar::TimeZone;
-pub use kept::{FORMAT, FormatOne};
-pub use observation::{Observation, What};
+pub use kept::FORMAT;
+pub use observation::{Movement, Observation, What};
+pub use rate::share_effect;
 
 use crate::events::{Event, Events};
 use crate::report::PaneSummary;
@@ -386,6 +387,11 @@ impl Detectors {
         for field in self.contents.fields.values_mut() {
             field.since_ms = learned_later(field.since_ms, from_ms, length_ms, settings);
         }
+    }
+
+    /// What moved in the windows closed since the last call, and is no finding by itself.
+    pub fn take_moved(&mut self) -> Vec<Movement> {
+        std::mem::take(&mut self.contents.moved)
     }
 
     /// How many findings of each kind are open.

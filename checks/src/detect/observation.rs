@@ -1,5 +1,6 @@
 //! What detectors tell.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Kind;
@@ -32,6 +33,28 @@ pub struct Observation {
     pub message: String,
     /// Counts, effect and p-value, by name.
     pub evidence: Vec<(&'static str, Value)>,
+}
+
+/// A figure of a field that is unlike its past, and for which there is no finding (yet): what may be
+/// told beside one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Movement {
+    /// What moved.
+    pub kind: Kind,
+    /// Path of the field.
+    pub field: String,
+    /// The window, ms.
+    pub from_ms: i64,
+    /// Its end.
+    pub to_ms: i64,
+    /// The share, mean or count before.
+    pub before: f64,
+    /// In the window.
+    pub now: f64,
+    /// How many times over it would be worth a finding.
+    pub effect: f64,
+    /// One sentence.
+    pub message: String,
 }
 
 /// See [`Observation`].

@@ -121,7 +121,7 @@ impl Rate {
 
 /// How many times over the difference of two shares is worth telling, at least one being so: half a point
 /// and more than half as much again, or ten points.
-pub(super) fn share_effect(before: f64, now: f64) -> f64 {
+pub fn share_effect(before: f64, now: f64) -> f64 {
     let off = (now - before).abs();
     let ratio = (before.max(now) / before.min(now).max(1e-12)).min(1e6);
     let as_ratio = (off / SHARE_MIN).min((ratio - 1.0) / (RATIO_MIN - 1.0));

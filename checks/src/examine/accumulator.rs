@@ -6,10 +6,10 @@ use super::keyed::KeyedBuilder;
 use super::numbers::NumberBuilder;
 use super::segments::{SegmentRules, SegmentTable};
 use crate::limits::Limits;
-use crate::merge::count_reason;
+use crate::merge::{count_reason, count_schema};
 use crate::profile::{Profile, UniquenessBuilder};
 use crate::record::RecordView;
-use crate::report::{Example, Histogram, PaneSummary, RuleTally};
+use crate::report::{Example, Histogram, PaneSummary, RuleTally, SchemaSeen};
 use crate::rules::{Metric, Rule};
 use crate::tape::Shape;
 
@@ -150,6 +150,11 @@ impl Accumulator {
     /// A finding about a record's headers, for a reason of [`PaneSummary::header_notes`].
     pub fn header_note(&mut self, reason: &'static str) {
         count_reason(&mut self.seen.header_notes, reason, 1);
+    }
+
+    /// The document that was examined last came by this schema of a registry.
+    pub fn schema(&mut self, id: u32) {
+        count_schema(&mut self.seen.schemas, SchemaSeen { id, count: 1, first_ms: self.at_ms });
     }
 
     /// Records read.

@@ -176,6 +176,7 @@ prop_compose! {
         fields in fields(),
         rules in btree_map("[a-c]", (vec(count(), 3), examples(), proptest::option::of(uniqueness()), proptest::option::of(numbers()), segments()), 0..3),
         delay in proptest::option::of(histogram()),
+        schemas in btree_map(1u32..40, (count(), 0i64..1_000), 0..12),
     ) -> PaneSummary {
         PaneSummary {
             read: n[0], read_bytes: n[1], examined: n[2],
@@ -197,6 +198,7 @@ prop_compose! {
             header_notes: lists[3].clone(),
             duplicate_keys: n[10],
             time_fallbacks: lists[4].clone(),
+            schemas: schemas.into_iter().map(|(id, (count, first_ms))| SchemaSeen { id, count, first_ms }).collect(),
         }
     }
 }

@@ -21,6 +21,7 @@ mod histogram;
 mod keyed;
 mod numeric;
 mod pane;
+mod schemas;
 mod segment;
 pub(crate) mod sum;
 mod top;
@@ -37,6 +38,7 @@ pub(crate) use histogram::NATIVE_INDEX;
 pub(crate) use keyed::between;
 #[cfg(test)]
 pub(crate) use numeric::collapse;
+pub use schemas::{SCHEMAS_MAX, count_schema};
 pub use segment::SEGMENTS_KEPT;
 pub use sum::SUM_DIGITS_MAX;
 

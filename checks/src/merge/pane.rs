@@ -1,6 +1,7 @@
 //! Whole panes.
 
 use super::field::merge_fields;
+use super::schemas::merge_schemas;
 use super::segment::merge_segments;
 use super::{RULES_MAX, merge_examples, merge_option, merge_reasons, union};
 use crate::report::{
@@ -30,6 +31,7 @@ impl PaneSummary {
         merge_reasons(&mut self.header_notes, &other.header_notes);
         add(&mut self.duplicate_keys, other.duplicate_keys);
         merge_reasons(&mut self.time_fallbacks, &other.time_fallbacks);
+        merge_schemas(&mut self.schemas, &other.schemas);
     }
 
     /// Adds what was seen elsewhere of records and fields alone: no tallies, examples or histograms.
@@ -57,7 +59,7 @@ impl PaneSummary {
 }
 
 /// Times are positive; 0 stands for none.
-fn earlier(a: i64, b: i64) -> i64 {
+pub(super) fn earlier(a: i64, b: i64) -> i64 {
     if a == 0 || b == 0 { a.max(b) } else { a.min(b) }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::merge::{
     BINS_MAX, DISTINCT_EXACT_MAX, DISTINCT_PRECISION, EXAMPLES_MAX, FIELDS_MAX, NATIVE_INDEX, REASONS_MAX,
-    RULES_MAX, SEGMENTS_KEPT, SUM_DIGITS_MAX, TOP_VALUES_MAX, UNIQUENESS_MAX,
+    RULES_MAX, SCHEMAS_MAX, SEGMENTS_KEPT, SUM_DIGITS_MAX, TOP_VALUES_MAX, UNIQUENESS_MAX,
 };
 
 /// Kafka's longest topic name.
@@ -140,6 +140,8 @@ fn summary(s: &PaneSummary) -> Checked {
     reasons("decode_failures", &s.decode_failures)?;
     reasons("header_notes", &s.header_notes)?;
     reasons("time_fallbacks", &s.time_fallbacks)?;
+    ascending("schemas", &s.schemas, SCHEMAS_MAX, |a, b| a.id < b.id)?;
+    s.schemas.iter().try_for_each(|schema| time("schemas", schema.first_ms))?;
     examples("decode_examples", &s.decode_examples)?;
     examples("schema_examples", &s.schema_examples)?;
     ascending("fields", &s.fields, FIELDS_MAX, |a, b| a.path < b.path)?;

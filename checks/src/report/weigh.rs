@@ -56,6 +56,7 @@ fn cost(kind: Kind, tag: u64) -> Cost {
         (Kind::Summary, 8 | 11) | (Kind::Rule, 5) => leaf(size_of::<Example>()),
         (Kind::Summary, 15) => Message(Kind::Field, size_of::<FieldSummary>()),
         (Kind::Summary, 17) => Message(Kind::Rule, size_of::<RuleTally>()),
+        (Kind::Summary, 24) => leaf(size_of::<SchemaSeen>()),
         (Kind::Summary, 18) => Message(Kind::Histogram, size_of::<Histogram>()),
         (Kind::Rule, 8) => leaf(size_of::<SegmentTally>()),
         (Kind::Rule, 6) => Message(Kind::Uniqueness, size_of::<Uniqueness>()),

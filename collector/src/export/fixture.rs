@@ -19,8 +19,9 @@ use crate::cluster::snapshot::{
 };
 use crate::state::{Mark, NewMark};
 use crate::view::{
-    AgentView, CheckView, DetectorsView, Finding, FindingSource, HopView, IngestStats, PipelineView, SloView,
-    TopicTotals, TopicView, View, WindowView,
+    AgentView, Amount, CheckView, Contribution, DetectorsView, Explanation, Figure, Finding, FindingSource,
+    HopView, IngestStats, Moved, PipelineView, Place, SloView, THIS_FINDING, TopicTotals, TopicView, View,
+    WindowView,
 };
 
 /// 2026-11-23 09:00:00 UTC.
@@ -362,11 +363,114 @@ pub(crate) fn view() -> View {
         }],
         findings: findings(),
         marks: vec![mark()],
+        explanations: BTreeMap::from([("f3a9c1d2".to_owned(), Arc::new(explanation()))]),
         agents: BTreeMap::from([
             ("agent-1".to_owned(), agent(true, 900)),
             ("agent-2".to_owned(), agent(false, 94_000)),
         ]),
         ingest: IngestStats { applied_total: 5_120, duplicate_total: 3, ..IngestStats::default() },
+    }
+}
+
+/// Of the first finding: a new schema, and what followed from it.
+fn explanation() -> Explanation {
+    let began_ms = NOW_MS - 745_000;
+    let moved = |before_s: i64, place, topic: &str, what: &str, subject: &str, sentence: &str| Moved {
+        at_ms: began_ms - before_s * 1_000,
+        within_ms: 60_000,
+        until_ms: None,
+        topic: topic.to_owned(),
+        place,
+        what: what.to_owned(),
+        subject: subject.to_owned(),
+        from: Amount::Unknown,
+        to: Amount::Unknown,
+        unit: String::new(),
+        sentence: sentence.to_owned(),
+        is_before: before_s > 0,
+        finding: None,
+    };
+    let timeline = vec![
+        Moved {
+            within_ms: 0,
+            from: Amount::Name("11".to_owned()),
+            to: Amount::Name("12".to_owned()),
+            ..moved(
+                64,
+                Place::Here,
+                "orders",
+                "schema",
+                "12",
+                "first value of orders with schema 12; before: schema 11",
+            )
+        },
+        moved(
+            30,
+            Place::Upstream,
+            "carts",
+            "throughput",
+            "",
+            "carts gets fewer records: 120 a minute; before: 402 a minute",
+        ),
+        Moved {
+            finding: Some("f3a9c1d2".to_owned()),
+            ..moved(
+                0,
+                Place::Here,
+                "orders",
+                THIS_FINDING,
+                "",
+                "20.39% of 4,812 records have a null $.customer.email, must be less than 2%.",
+            )
+        },
+        moved(
+            -80,
+            Place::Here,
+            "orders",
+            "delay",
+            "",
+            "records of orders arrive after 4.1 s; before: 0.031 s",
+        ),
+        Moved {
+            finding: Some("0b77e410".to_owned()),
+            ..moved(
+                -240,
+                Place::Downstream,
+                "payments",
+                "group_lag",
+                "billing",
+                "group billing<script> is 95 s behind on payments; before: 0.5 s",
+            )
+        },
+    ];
+    let part = |name: &str, share, of_all, sentence: &str| Contribution {
+        by: "segment".to_owned(),
+        name: name.to_owned(),
+        share,
+        of_all: Some(of_all),
+        sentence: sentence.to_owned(),
+    };
+    let values =
+        (0..75u8).map(|i| (i != 20).then(|| f32::from(i % 3) / 300.0 + if i > 48 { 0.2 } else { 0.01 }));
+    Explanation {
+        as_of_ms: NOW_MS - 2_000,
+        is_final: false,
+        began_ms,
+        summary: "64 s before it began: first value of orders with schema 12; before: schema 11".to_owned(),
+        unknown: None,
+        timeline,
+        left_out: 0,
+        contributes: vec![
+            part("DE", 0.9, 0.25, "segment DE has 90% of the failures, and 25% of the records"),
+            part("<b>FR", 0.07, 0.5, "segment <b>FR has 7% of the failures, and 50% of the records"),
+        ],
+        figure: Some(Figure {
+            name: "null values of $.customer.email · orders".to_owned(),
+            unit: "share".to_owned(),
+            from_ms: began_ms - 48 * 60_000 - 45_000,
+            step_ms: 60_000,
+            values: values.collect(),
+        }),
     }
 }
 

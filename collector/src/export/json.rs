@@ -9,7 +9,8 @@ use super::{hex, rfc3339};
 use crate::cluster::snapshot::{ClusterSnapshot, OpenTransaction, TopicSnapshot};
 use crate::state::{KnownPosition, Mark, Marked, Profiled};
 use crate::view::{
-    AgentView, CheckView, Finding, FindingSource, HopView, PipelineView, SloView, TopicView, View,
+    AgentView, Amount, CheckView, Contribution, Explanation, Finding, FindingSource, HopView, Moved,
+    PipelineView, SloView, THIS_FINDING, TopicView, View,
 };
 
 fn enveloped(view: &View, name: &str, content: Value) -> Value {
@@ -257,9 +258,81 @@ fn example(e: &Example) -> Value {
     json!({"partition": e.partition, "offset": e.offset, "value": e.value})
 }
 
-/// `/api/v1/findings`: open ones first.
+/// `/api/v1/findings`: open ones first, what else moved in short.
 pub fn findings(view: &View) -> Value {
-    enveloped(view, "findings", view.findings.iter().map(finding).collect())
+    let each = |f: &Finding| {
+        let mut document = finding(f);
+        document["explanation"] = view.explanations.get(&f.id).map_or(Value::Null, |e| in_short(&f.id, e));
+        document
+    };
+    enveloped(view, "findings", view.findings.iter().map(each).collect())
+}
+
+/// `/api/v1/findings/{id}`: the whole of one; `None` if there is none of this id.
+pub fn finding_explained(view: &View, id: &str) -> Option<Value> {
+    let found = view.findings.iter().find(|f| f.id == id)?;
+    let mut document = finding(found);
+    document["explanation"] = view.explanations.get(id).map_or(Value::Null, |e| explanation(e));
+    Some(enveloped(view, "finding", document))
+}
+
+fn in_short(id: &str, e: &Explanation) -> Value {
+    let others = || e.timeline.iter().filter(|m| m.what != THIS_FINDING);
+    json!({
+        "began": rfc3339(e.began_ms),
+        "summary": e.summary,
+        "moved": others().count() as u64 + e.left_out,
+        "first": others().next().map(moved),
+        "contributes": e.contributes.first().map(contribution),
+        "whole": format!("/api/v1/findings/{id}"),
+    })
+}
+
+fn explanation(e: &Explanation) -> Value {
+    json!({
+        "as_of": rfc3339(e.as_of_ms),
+        "final": e.is_final,
+        "began": rfc3339(e.began_ms),
+        "summary": e.summary,
+        "unknown": e.unknown,
+        "timeline": e.timeline.iter().map(moved).collect::<Vec<_>>(),
+        "left_out": e.left_out,
+        "contributes": e.contributes.iter().map(contribution).collect::<Vec<_>>(),
+        "figure": e.figure.as_ref().map(|f| json!({
+            "name": f.name,
+            "unit": f.unit,
+            "from": rfc3339(f.from_ms),
+            "step_seconds": f.step_ms as f64 / 1000.0,
+            "values": f.values,
+        })),
+    })
+}
+
+fn moved(m: &Moved) -> Value {
+    let amount = |amount: &Amount| match amount {
+        Amount::Unknown => Value::Null,
+        Amount::Number(n) => json!(n),
+        Amount::Name(name) => json!(name),
+    };
+    json!({
+        "at": rfc3339(m.at_ms),
+        "within_seconds": m.within_ms as f64 / 1000.0,
+        "until": m.until_ms.and_then(rfc3339),
+        "topic": m.topic,
+        "place": m.place.as_str(),
+        "what": m.what,
+        "subject": m.subject,
+        "from": amount(&m.from),
+        "to": amount(&m.to),
+        "unit": m.unit,
+        "before": m.is_before,
+        "finding": m.finding,
+        "sentence": m.sentence,
+    })
+}
+
+fn contribution(c: &Contribution) -> Value {
+    json!({"by": c.by, "name": c.name, "share": c.share, "of_all": c.of_all, "sentence": c.sentence})
 }
 
 /// One finding.
@@ -357,6 +430,22 @@ mod tests {
         assert_eq!(first["at"], "2026-11-23T08:47:46.000Z");
         assert_eq!(found["findings"][1]["detector"], "lost_traces");
         assert_eq!(found["findings"][2]["resolved_at"], "2026-11-23T07:20:00.000Z");
+    }
+
+    #[test]
+    fn a_finding_is_explained_in_short_and_as_a_whole() {
+        let view = fixture::view();
+        let found = findings(&view);
+        let short = &found["findings"][0]["explanation"];
+        assert_eq!((&short["moved"], &short["first"]["what"]), (&json!(4), &json!("schema")));
+        assert_eq!(short["contributes"]["name"], "DE");
+        assert_eq!(found["findings"][1]["explanation"], Value::Null, "not explained yet");
+        let whole = finding_explained(&view, "f3a9c1d2").expect("it is there");
+        let timeline = whole["finding"]["explanation"]["timeline"].as_array().expect("a list");
+        let what: Vec<_> = timeline.iter().filter_map(|entry| entry["what"].as_str()).collect();
+        assert_eq!(what, ["schema", "throughput", "this_finding", "delay", "group_lag"]);
+        assert_eq!(timeline[0]["from"], "11", "an id is a name");
+        assert_eq!(finding_explained(&view, "nothing"), None);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) use restore::restore;
 use crate::state::{Baseline, Mark, NewMark};
 
 /// Version of the checkpoint's content: any change to what [`crate::state::State::save`] gives makes a
-/// new one. 6 was the last with the detectors in it.
+/// new one.
 const CHECKPOINT_FORMAT: i64 = 7;
 
 /// Why the history can't be used.

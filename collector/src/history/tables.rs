@@ -1,10 +1,6 @@
 //! The tables, and the way from those of former versions.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
-
-use super::packed::{pack, unpack};
-use super::{CHECKPOINT_FORMAT, lost_checkpoint, put_baselines};
-use crate::state::split_format_six;
+use rusqlite::{Connection, Transaction};
 
 /// Marks the file as Tapline's ("Tapl").
 const APPLICATION_ID: i64 = 0x5461_706c;
@@ -86,36 +82,10 @@ pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
         return Ok(());
     }
     let change = db.transaction()?;
-    one_to_two(&change)?;
+    // Detectors were part of the checkpoint: it goes with its format, and topics are learned anew.
+    create_of_two(&change)?;
     change.pragma_update(None, "user_version", VERSION)?;
     change.commit()?;
     tracing::info!("the history was brought from tables of version {version} to {VERSION}");
-    Ok(())
-}
-
-/// Detectors leave the checkpoint for rows of their own.
-fn one_to_two(change: &Transaction<'_>) -> rusqlite::Result<()> {
-    create_of_two(change)?;
-    let found = change
-        .query_row("SELECT format, at_ms, body FROM checkpoint", [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?))
-        })
-        .optional()?;
-    // Of another format it is told of, and left out, when it is read.
-    let Some((6i64, at_ms, body)) = found else { return Ok(()) };
-    let body = match unpack(&body) {
-        Ok(body) => body,
-        Err(_) => return Ok(()),
-    };
-    match split_format_six(&body, at_ms) {
-        Ok((core, baselines)) => {
-            put_baselines(change, &baselines)?;
-            change.execute(
-                "UPDATE checkpoint SET format = ?1, body = ?2",
-                params![CHECKPOINT_FORMAT, pack(core)?],
-            )?;
-        }
-        Err(why) => tracing::error!("{}", lost_checkpoint(&format!("it is damaged: {why}"))),
-    }
     Ok(())
 }

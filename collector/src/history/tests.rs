@@ -183,7 +183,8 @@ fn apply(state: &mut State, panes: std::ops::Range<i64>, nulls: bool) {
 }
 
 /// A file as the version before tables of version 2 wrote it: `fixtures/tables-1.db`, of the reports of
-/// `fixture.rs` up to the eighth after learning, the last three of them in the log.
+/// `fixture.rs` up to the eighth after learning, the last three of them in the log. Its checkpoint, of a format that
+/// was never released, goes, and what was learned with it; its reports stay, and it is not set aside.
 #[test]
 fn tables_of_version_1_are_brought_to_this_one() {
     let folder = TempDir::new().unwrap();
@@ -197,19 +198,15 @@ fn tables_of_version_1_are_brought_to_this_one() {
         assert!(!folder.path().join("h.db.bad-1").exists());
         let view = state.view(0);
         let orders = &view.topics["orders"];
-        assert_eq!(orders.totals.read, (learned * fixture::RECORDS).unsigned_abs());
-        assert_eq!(orders.totals.skipped, [("gap".to_owned(), 7)].into());
-        assert_eq!((orders.checks[0].checked_total, orders.checks[0].failed_total), (52_800, 9));
-        assert!(orders.detectors.as_ref().unwrap().is_watching);
-        assert_eq!(view.ingest.applied_total, learned.unsigned_abs());
-        assert!(open(&state).contains(&NULLS.to_owned()), "{:?}", view.findings);
-        let id = view.findings.iter().find(|f| format!("{:?}", f.source) == NULLS).unwrap().id.clone();
-        // It goes on as it would have: what lasts is the same finding, and it ends.
+        assert_eq!(orders.totals.read, (3 * fixture::RECORDS).unsigned_abs());
+        assert!(!orders.detectors.as_ref().unwrap().is_watching);
+        assert_eq!(view.ingest.applied_total, 3);
+        // It goes on from there.
         apply(&mut state, learned..learned + 4, true);
-        assert!(state.view(0).findings.iter().any(|f| f.id == id && f.resolved_ms.is_none()));
-        apply(&mut state, learned + 4..learned + 30, false);
-        assert!(state.view(0).findings.iter().any(|f| f.id == id && f.resolved_ms.is_some()));
+        assert_eq!(state.view(0).topics["orders"].totals.read, (7 * fixture::RECORDS).unsigned_abs());
     }
+    let (mut state, history, _) = restore(&config);
+    keep(&mut history.unwrap(), &mut state, (learned + 2) * PANE_MS).unwrap();
     let db = rusqlite::Connection::open(&path).unwrap();
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!((number("PRAGMA user_version"), number("SELECT count(*) FROM baseline")), (2, 1));

@@ -24,11 +24,6 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// From what was kept.
-    pub(crate) fn from_parts(detectors: Detectors, to_ms: Option<i64>, told_ms: i64) -> Self {
-        Self { detectors, to_ms, told_ms }
-    }
-
     /// The same, last told of at that time.
     pub(crate) fn as_of(self, told_ms: i64) -> Self {
         Self { told_ms, ..self }
@@ -71,6 +66,11 @@ impl Watch {
         }
         told.extend(self.detectors.pass(to_ms, settings));
         told
+    }
+
+    /// What moved without being found, since the last call.
+    pub(crate) fn take_moved(&mut self) -> Vec<checks::detect::Movement> {
+        self.detectors.take_moved()
     }
 
     /// Offsets were passed over whose records may be as late as this.

@@ -1,14 +1,11 @@
-//! What outlives a restart, and how it comes back: the core as one piece, whose format changes with
-//! what it holds; what detectors have learned, a piece a topic, which outlives that; and marks.
+//! What outlives a restart, and how it comes back: the core and what explains findings as one piece,
+//! whose format changes with what it holds; what detectors have learned, a piece a topic, which outlives that; and marks.
 
-use std::collections::BTreeMap;
-
-use checks::detect::{self, FormatOne};
-use serde::Deserialize;
+use checks::detect;
 
 use super::detecting::Watch;
 use super::marks::{Mark, MarkError, Marked, NewMark};
-use super::{Core, State};
+use super::State;
 use crate::config::Config;
 
 /// Baselines taken up: as many as there may be topics.
@@ -28,12 +25,12 @@ pub struct Baseline {
 }
 
 impl State {
-    /// The core, as bytes for [`State::load`].
+    /// The core and what explains findings, as bytes for [`State::load`].
     ///
     /// # Errors
     /// Only if memory for it can't be had.
     pub fn save(&self) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_stdvec(&self.core)
+        postcard::to_extend(&self.explainer, postcard::to_stdvec(&self.core)?)
     }
 
     /// What detectors have learned since [`State::kept`], by topic.
@@ -61,13 +58,14 @@ impl State {
         self.unkept.clear();
     }
 
-    /// A state with the core that was saved. Rules, pipelines and limits are those of `config`.
+    /// A state with what was saved. Rules, pipelines and limits are those of `config`.
     /// [`State::take_up`] and [`State::resume`] make it whole.
     ///
     /// # Errors
     /// The bytes are not what this version of Tapline saves.
-    pub fn load(config: &Config, core: &[u8]) -> Result<Self, postcard::Error> {
-        Ok(Self { core: postcard::from_bytes(core)?, ..Self::new(config) })
+    pub fn load(config: &Config, saved: &[u8]) -> Result<Self, postcard::Error> {
+        let (core, rest) = postcard::take_from_bytes(saved)?;
+        Ok(Self { core, explainer: postcard::from_bytes(rest)?, ..Self::new(config) })
     }
 
     /// Takes up what the detectors of a topic had learned.
@@ -157,22 +155,4 @@ fn baseline(topic: &str, watch: &Watch) -> Result<Baseline, postcard::Error> {
         as_of_ms: watch.told_ms(),
         body: postcard::to_stdvec(watch)?,
     })
-}
-
-/// A checkpoint of format 6, which had the detectors in it, taken apart: the core, and a baseline a
-/// topic as of `at_ms`.
-pub(crate) fn split_format_six(bytes: &[u8], at_ms: i64) -> Result<(&[u8], Vec<Baseline>), postcard::Error> {
-    #[derive(Deserialize)]
-    struct One {
-        detectors: FormatOne,
-        to_ms: Option<i64>,
-    }
-    let (_, rest): (Core, &[u8]) = postcard::take_from_bytes(bytes)?;
-    let watches: BTreeMap<String, One> =
-        if rest.is_empty() { BTreeMap::new() } else { postcard::from_bytes(rest)? };
-    let baselines = watches.into_iter().map(|(topic, one)| {
-        let watch = Watch::from_parts(one.detectors.into(), one.to_ms, at_ms);
-        baseline(&topic, &watch)
-    });
-    Ok((&bytes[..bytes.len() - rest.len()], baselines.collect::<Result<_, _>>()?))
 }

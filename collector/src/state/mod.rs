@@ -14,6 +14,7 @@ mod agents;
 mod detecting;
 mod duplicates;
 mod evidence;
+mod explain;
 mod findings;
 mod groups;
 mod intervals;
@@ -60,10 +61,10 @@ use crate::view::{Finding, IngestStats};
 pub use admit::Refusal;
 use agents::{Admission, Agents};
 use detecting::Watch;
+use explain::Explainer;
 use findings::Findings;
 use groups::Groups;
 pub use kept::Baseline;
-pub(crate) use kept::split_format_six;
 use marks::Marks;
 pub use marks::{Mark, MarkError, Marked, NewMark};
 pub use outcome::{StageSighting, TraceOutcome};
@@ -112,6 +113,8 @@ pub struct State {
     unkept: BTreeSet<String>,
     /// Known events.
     marks: Marks,
+    /// What else moved when findings began; kept beside the core likewise.
+    explainer: Explainer,
     /// Rules by topic, resolved when first needed.
     rules: BTreeMap<String, Arc<TopicRules>>,
     /// Topics whose `ratio` counts against this one, by its name; of the rules resolved so far.
@@ -153,6 +156,7 @@ impl State {
             watches: BTreeMap::new(),
             unkept: BTreeSet::new(),
             marks: Marks::default(),
+            explainer: Explainer::default(),
             rules: BTreeMap::new(),
             counted_against: BTreeMap::new(),
             last_tick_ms: None,
@@ -189,12 +193,12 @@ impl State {
             let Some(topic) = self.topic(&range.topic) else { continue };
             let is_new = topic.skip(range);
             // Offsets without records lack nothing.
-            if is_new
-                && range.reason != skip_reason::GAP
-                && let Some(watch) = self.watches.get_mut(&range.topic)
-            {
-                watch.unsure_to(report.as_of_ms);
-                self.unkept.insert(range.topic.clone());
+            if is_new && range.reason != skip_reason::GAP {
+                if let Some(watch) = self.watches.get_mut(&range.topic) {
+                    watch.unsure_to(report.as_of_ms);
+                    self.unkept.insert(range.topic.clone());
+                }
+                self.explainer.unsure_to(&range.topic, report.as_of_ms);
             }
         }
         for progress in &report.topics {
@@ -246,6 +250,7 @@ impl State {
         }
         self.marks.forget(keep_from_ms);
         self.marks.retain_topics(|name| topics.contains_key(name));
+        self.explain(now_ms, cluster);
     }
 
     /// Where reading goes on, for the named topics.
@@ -432,11 +437,13 @@ impl State {
     /// Lets the detectors of a topic look at what is complete.
     fn detect(&mut self, name: &str, watermark_ms: i64) {
         let rules = self.rules(name);
-        let Some(settings) = self.config.detect.of(name) else { return };
         let Some(topic) = self.core.topics.get(name) else { return };
         let pane_ms = rules.window.pane_ms.max(1);
         let complete_ms = watermark_ms.saturating_sub(rules.window.allowed_lateness_ms);
         let to_ms = complete_ms.div_euclid(pane_ms).saturating_mul(pane_ms);
+        let slot_ms = explain::slot_ms(&self.config.detect).max(pane_ms);
+        self.explainer.feed(name, topic, to_ms, slot_ms);
+        let Some(settings) = self.config.detect.of(name) else { return };
         let events = self.marks.of(name);
         let mut settings = Cow::Borrowed(settings);
         if !events.is_empty() {
@@ -445,10 +452,41 @@ impl State {
         let watch = self.watches.entry(name.to_owned()).or_default();
         let before_ms = watch.to_ms();
         let seen = watch.look(topic, to_ms, &settings);
+        self.explainer.moved(name, watch.take_moved());
         if watch.to_ms() != before_ms {
             self.unkept.insert(name.to_owned());
         }
         detecting::take_up(name, seen, &mut self.core.findings, &mut self.told);
+    }
+
+    /// Says what else moved when findings began.
+    fn explain(&mut self, now_ms: i64, cluster: Option<&ClusterSnapshot>) {
+        let topics = &self.core.topics;
+        self.explainer.follow(|name| topics.contains_key(name), &self.config, cluster);
+        if !self.explainer.is_due(now_ms) {
+            return;
+        }
+        let checks = &self.config.checks;
+        let segments = |topic: &str, field: &str, metrics: &[&str]| {
+            let verdicts = &topics.get(topic)?.windows.checks;
+            let rules = checks.for_topic(topic);
+            let of_field = |rule: &&Arc<checks::rules::Rule>| {
+                rule.segment_by.is_some()
+                    && metrics.contains(&rule.metric.name())
+                    && rule.field().is_some_and(|f| f.text == field)
+            };
+            let verdict = &verdicts.get(&rules.rules.iter().find(of_field)?.id)?.verdict;
+            Some(verdict.segments.clone())
+        };
+        let findings = self.core.findings.shown();
+        let known = explain::Around {
+            findings: &findings,
+            pipelines: &self.config.pipelines,
+            cluster,
+            segments: &segments,
+            now_ms,
+        };
+        self.explainer.explain(&known);
     }
 
     /// Forgets the detectors of topics that are not looked at any more, and resolves their findings.

@@ -38,6 +38,7 @@ impl State {
             pipelines: self.pipeline_views(),
             findings: self.core.findings.shown(),
             marks: self.marks.all().cloned().collect(),
+            explanations: self.explainer.explanations().clone(),
             agents: self.agent_views(),
             ingest: self.ingest_stats(),
         }

@@ -90,6 +90,15 @@ pub(super) async fn findings(State(app): State<App>) -> Response {
     made(move || answer(&shapes::findings(&view))).await
 }
 
+pub(super) async fn finding(State(app): State<App>, Path(id): Path<String>) -> Response {
+    let view = app.parts.views.load();
+    made(move || match shapes::finding_explained(&view, &id) {
+        Some(found) => answer(&found),
+        None => refuse(StatusCode::NOT_FOUND, NO_SUCH_FINDING),
+    })
+    .await
+}
+
 pub(super) async fn pipelines(State(app): State<App>) -> Response {
     answer(&shapes::pipelines(&app.parts.views.load()))
 }
@@ -164,6 +173,9 @@ fn moment(name: &str, text: &str) -> Result<i64, String> {
         })
     })
 }
+/// What it was is not known: the id says nothing, and is not repeated.
+const NO_SUCH_FINDING: &str =
+    "no finding has this id, or it was resolved long ago: /api/v1/findings lists those that are kept";
 
 fn no_such(topic: &str) -> String {
     if topic.len() > TOPIC_BYTES_MAX {
@@ -180,6 +192,21 @@ pub(super) async fn page(State(app): State<App>) -> Response {
         let seen =
             page::Seen { view: &view, cluster: &cluster, not_ready, version: &version, now_ms: now_ms() };
         html(StatusCode::OK, |nonce| page::overview(&seen, nonce))
+    })
+    .await
+}
+
+pub(super) async fn finding_page(State(app): State<App>, Path(id): Path<String>) -> Response {
+    let (view, cluster) = (app.parts.views.load(), app.parts.cluster.borrow().clone());
+    let not_ready = app.parts.readiness.why_not();
+    let version = app.parts.build.version.clone();
+    made(move || {
+        let seen =
+            page::Seen { view: &view, cluster: &cluster, not_ready, version: &version, now_ms: now_ms() };
+        match view.findings.iter().find(|f| f.id == id) {
+            Some(found) => html(StatusCode::OK, |nonce| page::finding(&seen, found, nonce)),
+            None => html(StatusCode::NOT_FOUND, |nonce| page::missing(&seen, NO_SUCH_FINDING, nonce)),
+        }
     })
     .await
 }

@@ -114,6 +114,8 @@ async fn every_page_answers_with_the_headers_that_protect_it() {
         "/api/v1/topics/orders/profile",
         "/api/v1/checks",
         "/api/v1/findings",
+        "/api/v1/findings/f3a9c1d2",
+        "/findings/f3a9c1d2",
         "/api/v1/pipelines",
         "/api/v1/agents",
         "/api/v1/marks",
@@ -133,6 +135,11 @@ async fn every_page_answers_with_the_headers_that_protect_it() {
     let missing = server.get("/api/v1/topics/%3Cscript%3E/profile").await;
     assert_eq!(status(&missing), 404);
     assert!(missing.contains("/api/v1/topics lists"), "{missing}");
+    for path in ["/findings/%3Cscript%3E", "/api/v1/findings/%3Cscript%3E"] {
+        let missing = server.get(path).await;
+        assert_eq!(status(&missing), 404);
+        assert!(missing.contains("no finding has this id") && !missing.contains("<script>"), "{missing}");
+    }
 }
 
 #[tokio::test]

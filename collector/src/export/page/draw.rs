@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use checks::profile::RELATIVE_ERROR;
 use checks::report::{FieldSummary, NumericSummary};
 
+use crate::view::Figure;
+
 /// Bars of a distribution.
 const BARS: usize = 48;
 
@@ -111,6 +113,42 @@ pub(super) fn distribution(n: &NumericSummary) -> Option<Distribution> {
     }
     svg.push_str("</svg>");
     Some(Distribution { from, to, svg })
+}
+
+/// A figure over time, with a mark where it began to move; nothing where there is nothing to see.
+pub(super) fn line(figure: &Figure, began_ms: i64) -> Option<String> {
+    const WIDTH: f64 = 960.0;
+    const HEIGHT: f64 = 110.0;
+    let seen = || figure.values.iter().flatten().copied().map(f64::from);
+    let (low, high) = (seen().fold(0.0, f64::min), seen().fold(0.0, f64::max));
+    if seen().count() < 2 || !(high - low).is_normal() {
+        return None;
+    }
+    let step = WIDTH / figure.values.len() as f64;
+    let mut svg = format!(
+        "<svg class=\"line\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+         <line class=\"axis\" x1=\"0\" y1=\"{0}\" x2=\"{WIDTH}\" y2=\"{0}\"/>",
+        HEIGHT - 0.5
+    );
+    let mark = (began_ms - figure.from_ms) as f64 / figure.step_ms.max(1) as f64 * step;
+    if (0.0..=WIDTH).contains(&mark) {
+        let _ =
+            write!(svg, "<line class=\"mark\" x1=\"{mark:.1}\" y1=\"0\" x2=\"{mark:.1}\" y2=\"{HEIGHT}\"/>");
+    }
+    svg.push_str("<path d=\"");
+    let mut pen = 'M';
+    for (slot, value) in figure.values.iter().enumerate() {
+        let Some(value) = value else {
+            pen = 'M';
+            continue;
+        };
+        let x = (slot as f64 + 0.5) * step;
+        let y = HEIGHT - 4.0 - (f64::from(*value) - low) / (high - low) * (HEIGHT - 8.0);
+        let _ = write!(svg, "{pen}{x:.1} {y:.1}");
+        pen = 'L';
+    }
+    svg.push_str("\"/></svg>");
+    Some(svg)
 }
 
 /// A bar of a top value.

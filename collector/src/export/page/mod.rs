@@ -2,6 +2,7 @@
 //! renderer, no resource from elsewhere, and no name that is not escaped (`text::Esc`).
 
 mod draw;
+mod finding;
 mod sections;
 mod text;
 mod topic;
@@ -9,7 +10,7 @@ mod topic;
 use std::fmt::{self, Write as _};
 
 use crate::cluster::snapshot::ClusterSnapshot;
-use crate::view::{TopicView, View};
+use crate::view::{Finding, TopicView, View};
 use text::{Esc, count, duration};
 
 /// What a page is made from.
@@ -58,6 +59,12 @@ pub(super) fn overview(seen: &Seen<'_>, nonce: &str) -> String {
 /// `/topics/{topic}`.
 pub(super) fn topic(seen: &Seen<'_>, name: &str, view: &TopicView, nonce: &str) -> String {
     frame(seen, &format!("{name} · Tapline"), nonce, |out| topic::page(out, seen, name, view))
+}
+
+/// `/findings/{id}`.
+pub(super) fn finding(seen: &Seen<'_>, found: &Finding, nonce: &str) -> String {
+    let title = format!("{} of {} · Tapline", sections::source(found), found.topic);
+    frame(seen, &title, nonce, |out| finding::page(out, seen, found))
 }
 
 /// A page that says what is not there.
@@ -185,10 +192,18 @@ mod tests {
         let orders = topic(&seen, "orders", &view.topics["orders"], "n0nce");
         assert!(orders.contains("$.customer.email") && orders.contains("class=\"dist\""));
         assert!(!orders.contains("<script>alert"), "a top value became markup");
+        assert!(orders.contains("href=\"/findings/f3a9c1d2\""), "its findings are linked");
+        let found = finding(&seen, &view.findings[0], "n0nce");
+        for text in ["email-present", "schema 12", "64 s before", "95 s behind on payments", "DE", "90%"] {
+            assert!(found.contains(text), "{text}");
+        }
+        assert!(found.contains("<svg class=\"line\"") && !found.contains("style=\""));
+        assert!(!found.contains("<script> is") && !found.contains("<b>FR"), "a name became markup");
         if let Some(folder) = std::env::var_os("TAPLINE_WRITE_PAGE") {
             let folder = std::path::PathBuf::from(folder);
             std::fs::write(folder.join("overview.html"), &page).expect("written");
             std::fs::write(folder.join("topic.html"), &orders).expect("written");
+            std::fs::write(folder.join("finding.html"), &found).expect("written");
             let calm = View { findings: Vec::new(), ..View::default() };
             let nothing = ClusterSnapshot::default();
             let calm = Seen {

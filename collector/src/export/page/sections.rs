@@ -82,7 +82,7 @@ fn things(n: usize, thing: &str) -> String {
     format!("{} {thing}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-fn head(out: &mut String, title: &str, note: &str) -> fmt::Result {
+pub(super) fn head(out: &mut String, title: &str, note: &str) -> fmt::Result {
     write!(out, "<section><div class=\"head\"><h2>{title}</h2><span class=\"note\">{note}</span></div>")
 }
 
@@ -112,10 +112,11 @@ pub(super) fn findings(out: &mut String, seen: &Seen<'_>) -> fmt::Result {
             let resolved_ms = f.resolved_ms.unwrap_or(f.at_ms);
             write!(
                 out,
-                "<tr><td class=\"nowrap\">{} ago</td><td class=\"nowrap\">{}</td><td>{} <span class=\"soft\">{}</span></td><td>{}</td></tr>",
+                "<tr><td class=\"nowrap\">{} ago</td><td class=\"nowrap\">{}</td><td>{} <a href=\"/findings/{}\">{}</a></td><td>{}</td></tr>",
                 duration(seen.ago(resolved_ms)),
                 duration(resolved_ms.saturating_sub(f.at_ms) as f64 / 1000.0),
                 Esc(&f.topic),
+                segment(&f.id),
                 Esc(source(f)),
                 Esc(&f.message)
             )?;
@@ -126,13 +127,39 @@ pub(super) fn findings(out: &mut String, seen: &Seen<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn source(f: &Finding) -> &str {
+pub(super) fn source(f: &Finding) -> &str {
     match &f.source {
         FindingSource::Check(id) | FindingSource::Slo(id) | FindingSource::Detector(id) => id,
     }
 }
 
-fn finding_card(out: &mut String, seen: &Seen<'_>, f: &Finding) -> fmt::Result {
+/// What is found of a topic, or of a group or pipeline of this name; nothing where there is nothing.
+pub(super) fn findings_of(out: &mut String, seen: &Seen<'_>, topic: &str) -> fmt::Result {
+    let of_topic = || seen.view.findings.iter().filter(|f| f.topic == topic);
+    let open = of_topic().filter(|f| f.resolved_ms.is_none()).count();
+    if of_topic().next().is_none() {
+        return Ok(());
+    }
+    head(out, "Findings", &format!("{open} open, {} resolved lately", of_topic().count() - open))?;
+    for f in of_topic().filter(|f| f.resolved_ms.is_none()).take(ROWS) {
+        finding_card(out, seen, f)?;
+    }
+    out.push_str("<ul class=\"over\">");
+    for f in of_topic().filter(|f| f.resolved_ms.is_some()).take(ROWS) {
+        write!(
+            out,
+            "<li><a href=\"/findings/{}\">{}</a> <span class=\"soft small\">resolved {} ago</span> {}</li>",
+            segment(&f.id),
+            Esc(source(f)),
+            duration(seen.ago(f.resolved_ms.unwrap_or(f.at_ms))),
+            Esc(&f.message)
+        )?;
+    }
+    out.push_str("</ul></section>");
+    Ok(())
+}
+
+pub(super) fn finding_card(out: &mut String, seen: &Seen<'_>, f: &Finding) -> fmt::Result {
     let severity = f.severity.as_str();
     let kind = match &f.source {
         FindingSource::Check(_) => "check",
@@ -147,12 +174,16 @@ fn finding_card(out: &mut String, seen: &Seen<'_>, f: &Finding) -> fmt::Result {
     write!(
         out,
         "<article class=\"finding s-{severity}\"><div class=\"line\"><span class=\"pill {severity}\">{severity}</span>\
-         <span><b>{place}</b> <span class=\"soft\">{kind}</span> {}</span><span class=\"grow\"></span>\
-         <span class=\"soft small\">for {}</span></div><div class=\"msg\">{}</div>",
+         <span><b>{place}</b> <span class=\"soft\">{kind}</span> <a href=\"/findings/{}\">{}</a></span><span class=\"grow\"></span>\
+         <span class=\"soft small\">{}</span></div><div class=\"msg\">{}</div>",
+        segment(&f.id),
         Esc(source(f)),
-        duration(seen.ago(f.at_ms)),
+        lasts(seen, f),
         Esc(&f.message)
     )?;
+    if let Some(explained) = seen.view.explanations.get(&f.id).filter(|e| e.timeline.len() > 1) {
+        write!(out, "<div class=\"soft small\">{}</div>", Esc(&explained.summary))?;
+    }
     out.push_str("<div class=\"facts\">");
     if let Some(value) = f.value {
         write!(out, "<div>value <b>{}</b></div>", number(value))?;
@@ -184,6 +215,17 @@ fn finding_card(out: &mut String, seen: &Seen<'_>, f: &Finding) -> fmt::Result {
     }
     out.push_str("</article>");
     Ok(())
+}
+
+/// How long it has been so, or was.
+fn lasts(seen: &Seen<'_>, f: &Finding) -> String {
+    match f.resolved_ms {
+        None => format!("for {}", duration(seen.ago(f.at_ms))),
+        Some(over) => {
+            let lasted = duration(over.saturating_sub(f.at_ms) as f64 / 1000.0);
+            format!("lasted {lasted}, resolved {} ago", duration(seen.ago(over)))
+        }
+    }
 }
 
 /// Strings as they are, the rest as JSON.

@@ -30,6 +30,7 @@ pub(super) fn page(out: &mut String, seen: &Seen<'_>, name: &str, t: &TopicView)
         None => out.push_str("no record seen yet"),
     }
     write!(out, " · <a href=\"/api/v1/topics/{}/profile\">profile as JSON</a></p>", segment(name))?;
+    sections::findings_of(out, seen, name)?;
     counts(out, t)?;
     if !t.checks.is_empty() {
         out.push_str("<section><div class=\"head\"><h2>Checks</h2></div>");
