@@ -459,36 +459,6 @@ impl State {
         detecting::take_up(name, seen, &mut self.core.findings, &mut self.told);
     }
 
-    /// Says what else moved when findings began.
-    fn explain(&mut self, now_ms: i64, cluster: Option<&ClusterSnapshot>) {
-        let topics = &self.core.topics;
-        self.explainer.follow(|name| topics.contains_key(name), &self.config, cluster);
-        if !self.explainer.is_due(now_ms) {
-            return;
-        }
-        let checks = &self.config.checks;
-        let segments = |topic: &str, field: &str, metrics: &[&str]| {
-            let verdicts = &topics.get(topic)?.windows.checks;
-            let rules = checks.for_topic(topic);
-            let of_field = |rule: &&Arc<checks::rules::Rule>| {
-                rule.segment_by.is_some()
-                    && metrics.contains(&rule.metric.name())
-                    && rule.field().is_some_and(|f| f.text == field)
-            };
-            let verdict = &verdicts.get(&rules.rules.iter().find(of_field)?.id)?.verdict;
-            Some(verdict.segments.clone())
-        };
-        let findings = self.core.findings.shown();
-        let known = explain::Around {
-            findings: &findings,
-            pipelines: &self.config.pipelines,
-            cluster,
-            segments: &segments,
-            now_ms,
-        };
-        self.explainer.explain(&known);
-    }
-
     /// Forgets the detectors of topics that are not looked at any more, and resolves their findings.
     fn leave_undetected(&mut self) {
         let detect = &self.config.detect;

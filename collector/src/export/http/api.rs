@@ -185,43 +185,33 @@ fn no_such(topic: &str) -> String {
 }
 
 pub(super) async fn page(State(app): State<App>) -> Response {
-    let (view, cluster) = (app.parts.views.load(), app.parts.cluster.borrow().clone());
-    let not_ready = app.parts.readiness.why_not();
-    let version = app.parts.build.version.clone();
-    made(move || {
-        let seen =
-            page::Seen { view: &view, cluster: &cluster, not_ready, version: &version, now_ms: now_ms() };
-        html(StatusCode::OK, |nonce| page::overview(&seen, nonce))
-    })
-    .await
+    shown(app, |seen| html(StatusCode::OK, |nonce| page::overview(seen, nonce))).await
 }
 
 pub(super) async fn finding_page(State(app): State<App>, Path(id): Path<String>) -> Response {
-    let (view, cluster) = (app.parts.views.load(), app.parts.cluster.borrow().clone());
-    let not_ready = app.parts.readiness.why_not();
-    let version = app.parts.build.version.clone();
-    made(move || {
-        let seen =
-            page::Seen { view: &view, cluster: &cluster, not_ready, version: &version, now_ms: now_ms() };
-        match view.findings.iter().find(|f| f.id == id) {
-            Some(found) => html(StatusCode::OK, |nonce| page::finding(&seen, found, nonce)),
-            None => html(StatusCode::NOT_FOUND, |nonce| page::missing(&seen, NO_SUCH_FINDING, nonce)),
-        }
+    shown(app, move |seen| match seen.view.findings.iter().find(|f| f.id == id) {
+        Some(found) => html(StatusCode::OK, |nonce| page::finding(seen, found, nonce)),
+        None => html(StatusCode::NOT_FOUND, |nonce| page::missing(seen, NO_SUCH_FINDING, nonce)),
     })
     .await
 }
 
 pub(super) async fn topic_page(State(app): State<App>, Path(topic): Path<String>) -> Response {
+    shown(app, move |seen| match seen.view.topics.get(&topic) {
+        Some(found) => html(StatusCode::OK, |nonce| page::topic(seen, &topic, found, nonce)),
+        None => html(StatusCode::NOT_FOUND, |nonce| page::missing(seen, &no_such(&topic), nonce)),
+    })
+    .await
+}
+
+/// A page of what is known now.
+async fn shown(app: App, make: impl FnOnce(&page::Seen<'_>) -> Response + Send + 'static) -> Response {
     let (view, cluster) = (app.parts.views.load(), app.parts.cluster.borrow().clone());
     let not_ready = app.parts.readiness.why_not();
     let version = app.parts.build.version.clone();
     made(move || {
-        let seen =
-            page::Seen { view: &view, cluster: &cluster, not_ready, version: &version, now_ms: now_ms() };
-        match view.topics.get(&topic) {
-            Some(found) => html(StatusCode::OK, |nonce| page::topic(&seen, &topic, found, nonce)),
-            None => html(StatusCode::NOT_FOUND, |nonce| page::missing(&seen, &no_such(&topic), nonce)),
-        }
+        let (view, cluster, version) = (&*view, &*cluster, version.as_str());
+        make(&page::Seen { view, cluster, not_ready, version, now_ms: now_ms() })
     })
     .await
 }

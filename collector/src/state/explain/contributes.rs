@@ -6,8 +6,8 @@ use checks::stats::median;
 use checks::verdict::SegmentVerdict;
 use serde::Deserialize;
 
+use super::about::{About, Class};
 use super::ring::Ring;
-use super::timeline::{About, Class};
 use super::{Around, words};
 use crate::view::{Contribution, Finding, FindingSource};
 

@@ -9,6 +9,7 @@
 //! Bounds: [`RINGS_MAX`] topics of 96 slots, 20,000 fields in all of 2.7 KB each (a topic of 30 fields
 //! takes 85 KB), 2,000 pairs of group and topic of 2.3 KB, explanations of at most 1,000 findings.
 
+mod about;
 mod contributes;
 mod line;
 mod ring;
@@ -23,15 +24,17 @@ use std::sync::Arc;
 
 use checks::detect::Movement;
 use checks::pipeline::Pipeline;
+use checks::rules::Rule;
 use checks::verdict::SegmentVerdict;
 use serde::{Deserialize, Serialize};
 
 use self::ring::Ring;
 use self::watched::Watched;
+use super::State;
 use super::topic::Topic;
 use crate::cluster::snapshot::ClusterSnapshot;
 use crate::config::{Config, DetectConfig};
-use crate::view::{Explanation, Finding};
+use crate::view::{Explanation, Finding, THIS_FINDING};
 
 /// Topics followed.
 const RINGS_MAX: usize = 1_000;
@@ -125,8 +128,13 @@ impl Explainer {
     pub(super) fn explain(&mut self, around: &Around<'_>) {
         self.explained_ms = around.now_ms;
         let as_of = |finding: &Finding| self.explanations.get(&finding.id);
-        let mut due: Vec<&Finding> =
-            around.findings.iter().filter(|f| as_of(f).is_none_or(|known| !known.is_final)).collect();
+        // Late records may show that a finding went on.
+        let goes_on = |finding: &Finding, known: &Explanation| {
+            finding.resolved_ms.is_none()
+                && known.timeline.iter().any(|m| m.what == THIS_FINDING && m.until_ms.is_some())
+        };
+        let is_due = |f: &&Finding| as_of(f).is_none_or(|known| !known.is_final || goes_on(f, known));
+        let mut due: Vec<&Finding> = around.findings.iter().filter(is_due).collect();
         due.sort_by_key(|f| (as_of(f).map(|known| known.as_of_ms), f.at_ms, f.id.as_str()));
         for finding in due.into_iter().take(AT_ONCE) {
             let before = self.explanations.get(&finding.id);
@@ -145,6 +153,38 @@ impl Explainer {
     /// By the finding's id.
     pub(super) fn explanations(&self) -> &BTreeMap<String, Arc<Explanation>> {
         &self.explanations
+    }
+}
+
+impl State {
+    /// Says what else moved when findings began.
+    pub(super) fn explain(&mut self, now_ms: i64, cluster: Option<&ClusterSnapshot>) {
+        let topics = &self.core.topics;
+        self.explainer.follow(|name| topics.contains_key(name), &self.config, cluster);
+        if !self.explainer.is_due(now_ms) {
+            return;
+        }
+        let checks = &self.config.checks;
+        let segments = |topic: &str, field: &str, metrics: &[&str]| {
+            let verdicts = &topics.get(topic)?.windows.checks;
+            let rules = checks.for_topic(topic);
+            let of_field = |rule: &&Arc<Rule>| {
+                rule.segment_by.is_some()
+                    && metrics.contains(&rule.metric.name())
+                    && rule.field().is_some_and(|f| f.text == field)
+            };
+            let verdict = &verdicts.get(&rules.rules.iter().find(of_field)?.id)?.verdict;
+            Some(verdict.segments.clone())
+        };
+        let findings = self.core.findings.shown();
+        let known = Around {
+            findings: &findings,
+            pipelines: &self.config.pipelines,
+            cluster,
+            segments: &segments,
+            now_ms,
+        };
+        self.explainer.explain(&known);
     }
 }
 

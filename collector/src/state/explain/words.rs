@@ -1,6 +1,6 @@
 //! What explanations say.
 
-use super::timeline::Class;
+use super::about::Class;
 use super::watched::{Event, Happened};
 use crate::state::evidence;
 use crate::view::{Explanation, Finding, Moved, THIS_FINDING};
