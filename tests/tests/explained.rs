@@ -124,9 +124,19 @@ async fn what_began_upstream_stands_before_a_finding_and_what_followed_after_it(
         lab::create_topic(&kafka.bootstrap(), topic, 2, &[]).await?;
     }
     let subject = lab::unique("carts-value");
-    let old = registry.register(&subject, "JSON", r#"{"type":"object","title":"cart"}"#).await?;
+    let old = registry
+        .register(
+            &subject,
+            "JSON",
+            r#"{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","title":"cart"}"#,
+        )
+        .await?;
     let new = registry
-        .register(&lab::unique("carts-next"), "JSON", r#"{"type":"object","title":"cart, later"}"#)
+        .register(
+            &lab::unique("carts-next"),
+            "JSON",
+            r#"{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","title":"cart, later"}"#,
+        )
         .await?;
     let config = format!(
         "version: 1\n\

@@ -3,9 +3,9 @@
 
 use checks::detect;
 
+use super::State;
 use super::detecting::Watch;
 use super::marks::{Mark, MarkError, Marked, NewMark};
-use super::State;
 use crate::config::Config;
 
 /// Baselines taken up: as many as there may be topics.
