@@ -25,7 +25,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// The same, last told of at that time.
-    pub(crate) fn as_of(self, told_ms: i64) -> Self {
+    pub(crate) fn told_at(self, told_ms: i64) -> Self {
         Self { told_ms, ..self }
     }
 

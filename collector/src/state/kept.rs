@@ -84,7 +84,7 @@ impl State {
             return Err(format!("there are {BASELINES_MAX} already"));
         }
         let watch: Watch = postcard::from_bytes(&baseline.body).map_err(|e| format!("damaged: {e}"))?;
-        self.watches.insert(baseline.topic.clone(), watch.as_of(baseline.as_of_ms));
+        self.watches.insert(baseline.topic.clone(), watch.told_at(baseline.as_of_ms));
         Ok(())
     }
 
