@@ -39,6 +39,8 @@ impl State {
                     }
                     let before = figures.and_then(|p| p.get(index));
                     let rests = before.is_none_or(|f| f.committed == Some(committed));
+                    // Its figure may be of an earlier commit still, where the partition could not be read.
+                    group.probing |= !rests;
                     let may_be_marker = rests || topic.transactional;
                     if let Some(probe) = partition.probe(committed, may_be_marker, readable, (&**name, index))
                     {
