@@ -27,6 +27,8 @@ pub struct Config {
     pub series_budget: usize,
     /// A group whose topic lag in seconds stays above this is a finding; `None` is never.
     pub group_lag_seconds_max: Option<f64>,
+    /// The consumer group of the agents: Tapline's own, which explains nothing.
+    pub agent_group: String,
     /// What is found without check files.
     pub detect: DetectConfig,
     /// Traces to an OTLP backend.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// Records a second and topic.
 const RATE: f64 = 150.0;
 /// What is known of the stream before, and the time between the faults.
-const QUIET: Duration = Duration::from_secs(120);
+const QUIET: Duration = Duration::from_secs(150);
 const APART: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -114,6 +114,8 @@ pub struct Examiner {
     expressions: Vec<(usize, cel::Program)>,
     patterns: Vec<PatternRule>,
     names_headers: bool,
+    /// Is the profile made?
+    profiles: bool,
     /// What each rule measures, by its id.
     definitions: HashMap<String, u64>,
 }
@@ -165,8 +167,14 @@ impl Examiner {
             expressions,
             patterns,
             names_headers,
+            profiles: true,
             definitions,
         })
+    }
+
+    /// The same without a profile of fields, unless a rule is judged by it.
+    pub fn without_profile(self) -> Self {
+        Self { profiles: crate::judge::past::needs_profile(&self.rules), ..self }
     }
 
     /// Goes on from what another one has seen, whose rules these take the place of.
@@ -240,7 +248,9 @@ impl Examiner {
                 self.evaluate(record, document, into);
                 self.look_for_patterns(record, document, into);
                 self.segments.end(document, &into.seen, &mut into.tallies, &mut into.segments);
-                into.profile.document(document, into.own_time_ms, &self.shape);
+                if self.profiles {
+                    into.profile.document(document, into.own_time_ms, &self.shape);
+                }
             }
         }
     }

@@ -94,9 +94,13 @@ fn offset_minutes(bytes: &[u8]) -> Option<i64> {
     well_formed.then_some(sign * (i64::from(hours) * 60 + i64::from(minutes)))
 }
 
+#[inline]
 fn number(bytes: &[u8], at: std::ops::Range<usize>) -> Option<u32> {
-    bytes
-        .get(at)?
-        .iter()
-        .try_fold(0, |n, byte| byte.is_ascii_digit().then(|| n * 10 + u32::from(byte - b'0')))
+    let (mut number, mut is_one) = (0, true);
+    for byte in bytes.get(at)? {
+        let digit = byte.wrapping_sub(b'0');
+        is_one &= digit < 10;
+        number = number * 10 + u32::from(digit);
+    }
+    is_one.then_some(number)
 }

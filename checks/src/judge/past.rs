@@ -165,6 +165,11 @@ fn asks_for_fields(rule: &Rule) -> bool {
     matches!(rule.metric, Metric::FieldsAdded | Metric::FieldsRemoved | Metric::TypeChanged)
 }
 
+/// Is a rule judged by the profile of fields?
+pub(crate) fn needs_profile(rules: &TopicRules) -> bool {
+    rules.rules.iter().any(|rule| compares_with(rule).is_some() || asks_for_fields(rule))
+}
+
 /// A window that is judged again takes the place of the first.
 fn put(windows: &mut VecDeque<Past>, past: Past, most: usize) {
     windows.retain(|p| p.to_ms != past.to_ms);

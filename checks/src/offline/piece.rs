@@ -92,6 +92,15 @@ impl Piece {
         Ok(Self { examiner, pane, tape, limits, survey: None, divided: None, part: 0, aside })
     }
 
+    /// Nothing yet, to be judged: no profile is made but where a rule goes by it.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn to_judge(rules: &Arc<TopicRules>, limits: &Limits) -> Result<Self, ExamineError> {
+        let piece = Self::new(rules, limits)?;
+        Ok(Self { examiner: piece.examiner.without_profile(), ..piece })
+    }
+
     /// Nothing yet, to learn what is usual: summed up part by part, so that what changes on the way can
     /// be told from what stays.
     ///

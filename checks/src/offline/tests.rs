@@ -114,3 +114,30 @@ fn the_shape_for_programs_has_every_key() {
         })
     );
 }
+
+/// What is judged is the same with and without the profile, also where a rule goes by it.
+#[test]
+fn judging_needs_the_profile_only_where_a_rule_goes_by_it() {
+    let data: String = (0..40).map(|n| format!("{{\"a\":{},\"b\":\"x\"}}\n", n % 5)).collect();
+    for (check, by_profile) in [
+        ("metric: invalidValues, field: $.a, arguments: { max: 3 }, mustBe: 0", false),
+        ("metric: missingValues, field: $.b, mustBe: 0", false),
+        ("metric: aggregate, field: $.a, arguments: { function: mean }, mustBeLessThan: 3", false),
+        ("metric: drift, field: $.a, baseline: previous", true),
+        ("metric: typeChanged", true),
+    ] {
+        let rules = rules(&format!("{{ id: c, {check} }}"));
+        let judged = |mut piece: Piece| {
+            let mut lines = Lines::new(Cursor::new(&data), 1 << 10);
+            while let Some(line) = lines.next().unwrap() {
+                piece.take_line(line);
+            }
+            let summary = piece.summary();
+            let judged = judge(piece.rules(), &summary, (0, 0), None);
+            (format!("{:?}", judged.checks[0].1), !summary.fields.is_empty())
+        };
+        let (whole, _) = judged(Piece::new(&rules, &Limits::default()).unwrap());
+        let (lean, has_profile) = judged(Piece::to_judge(&rules, &Limits::default()).unwrap());
+        assert_eq!((lean, has_profile), (whole, by_profile), "{check}");
+    }
+}

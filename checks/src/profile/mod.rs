@@ -93,10 +93,7 @@ impl Profile {
         for value in document.values() {
             match value.field().index().and_then(|at| self.columns.get_mut(at)) {
                 Some(column) => {
-                    column.add(value, (self.top_values, self.string_bytes), &mut self.scratch);
-                    if let Some(moment) = Moment::of(value.data()) {
-                        column.times.get_or_insert_default().add(moment, record_ms);
-                    }
+                    column.add(value, record_ms, (self.top_values, self.string_bytes), &mut self.scratch);
                 }
                 None => {
                     let is_scalar = !matches!(value.data(), Data::Object { .. } | Data::Array { .. });
@@ -142,7 +139,13 @@ impl Profile {
 }
 
 impl Column {
-    fn add(&mut self, value: Value<'_>, (top_values, string_bytes): (usize, usize), scratch: &mut Vec<u64>) {
+    fn add(
+        &mut self,
+        value: Value<'_>,
+        record_ms: Option<i64>,
+        (top_values, string_bytes): (usize, usize),
+        scratch: &mut Vec<u64>,
+    ) {
         let data = value.data();
         match data {
             Data::Null => self.null += 1,
@@ -174,6 +177,9 @@ impl Column {
                 self.array += 1;
                 self.empty += u64::from(len == 0);
             }
+        }
+        if let Some(moment) = Moment::of(data) {
+            self.times.get_or_insert_default().add(moment, record_ms);
         }
         if let Some(hash) = hash::scalar(data) {
             let scalars = self.scalars.get_or_insert_with(|| {

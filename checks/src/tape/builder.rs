@@ -185,7 +185,10 @@ impl<'s, 't> Builder<'s, 't> {
     /// A string.
     pub fn str(&mut self, value: &str) -> Outcome {
         let (start, in_arena) = self.place(value)?;
-        let flags = if in_arena { STRING_IN_ARENA } else { 0 };
+        let mut flags = if in_arena { STRING_IN_ARENA } else { 0 };
+        if value.is_ascii() {
+            flags |= STRING_IS_ASCII;
+        }
         self.push(Kind::Str, flags, pack(start, value.len() as u32)).map(drop)
     }
 

@@ -52,6 +52,7 @@ pub(crate) fn config(checks: Arc<CheckSet>) -> Config {
         history_keep_ms: 35 * 86_400_000,
         series_budget: 1_000,
         group_lag_seconds_max: None,
+        agent_group: "tapline-agent".to_owned(),
         detect: crate::config::DetectConfig::default(),
         otlp: None,
         limits: Limits::default(),

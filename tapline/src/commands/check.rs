@@ -58,7 +58,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
     for clash in set.clashes(&topic) {
         writeln!(std::io::stderr(), "warning: {clash}")?;
     }
-    let mut piece = Piece::new(&rules, &Limits::default())?;
+    let mut piece = Piece::to_judge(&rules, &Limits::default())?;
     let seen = source.read(&mut piece)?;
     let summary = piece.summary();
     let judged = offline::judge(piece.rules(), &summary, span_ms(&summary), seen.now_ms);

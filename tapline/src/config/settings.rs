@@ -212,6 +212,7 @@ impl Settings {
             history_keep_ms: self.history_keep_ms,
             series_budget: self.series_budget,
             group_lag_seconds_max: self.watch_lag_seconds_max,
+            agent_group: self.agent_group.clone(),
             detect: self.detect.clone(),
             otlp: self.otlp.clone(),
             limits: self.limits.clone(),

@@ -30,6 +30,7 @@ async fn server(view: View) -> Server {
         history_keep_ms: 1,
         series_budget: 1_000,
         group_lag_seconds_max: None,
+        agent_group: "tapline-agent".to_owned(),
         detect: crate::config::DetectConfig::default(),
         otlp: None,
         limits: Limits { http_body_bytes: 64 * 1024, ..Limits::default() },

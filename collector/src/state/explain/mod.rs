@@ -116,7 +116,7 @@ impl Explainer {
         let Some(cluster) = cluster.filter(|cluster| self.watched.is_new(cluster)) else { return };
         let stages = config.pipelines.iter().flat_map(|p| p.stages.iter().map(String::as_str));
         let followed: BTreeSet<&str> = self.rings.keys().map(String::as_str).chain(stages).collect();
-        self.watched.look(cluster, &followed, slot_ms(&config.detect));
+        self.watched.look(cluster, &followed, &config.agent_group, slot_ms(&config.detect));
     }
 
     /// Is it time?

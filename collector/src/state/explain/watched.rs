@@ -87,8 +87,14 @@ impl Watched {
         snapshot.complete_once && snapshot.taken_at_ms > self.taken_at_ms
     }
 
-    /// Takes a snapshot. `followed` are the topics whose groups are told of.
-    pub(super) fn look(&mut self, snapshot: &ClusterSnapshot, followed: &BTreeSet<&str>, slot_ms: i64) {
+    /// Takes a snapshot. `followed` are the topics whose groups are told of, but for the agents' `own`.
+    pub(super) fn look(
+        &mut self,
+        snapshot: &ClusterSnapshot,
+        followed: &BTreeSet<&str>,
+        own: &str,
+        slot_ms: i64,
+    ) {
         let at_ms = snapshot.taken_at_ms;
         if !self.is_new(snapshot) {
             return;
@@ -112,7 +118,7 @@ impl Watched {
         let mut pairs: usize = self.groups.values().map(|group| group.topics.len()).sum();
         for (name, group) in &snapshot.groups {
             let read = || group.topics.iter().filter(|(topic, _)| followed.contains(&***topic));
-            if read().next().is_none() {
+            if name == own || read().next().is_none() {
                 self.groups.remove(name);
                 continue;
             }
