@@ -124,7 +124,7 @@ fn judging_needs_the_profile_only_where_a_rule_goes_by_it() {
         ("metric: missingValues, field: $.b, mustBe: 0", false),
         ("metric: aggregate, field: $.a, arguments: { function: mean }, mustBeLessThan: 3", false),
         ("metric: drift, field: $.a, baseline: previous", true),
-        ("metric: typeChanged", true),
+        ("metric: typeChanged, mustBe: 0", true),
     ] {
         let rules = rules(&format!("{{ id: c, {check} }}"));
         let judged = |mut piece: Piece| {
