@@ -73,7 +73,7 @@ pub(crate) async fn run(records: usize) -> Result<()> {
     };
     let (ours, theirs) = (middle(ours), middle(theirs));
     for (name, seconds) in
-        [("`tapline check`, ten checks and the profile", ours), ("Python's `orjson`, parsing alone", theirs)]
+        [("`tapline check`, ten checks", ours), ("Python's `orjson`, parsing alone", theirs)]
     {
         say(&format!("| {name} | {seconds:.2} | {:.0} |", records as f64 / seconds));
     }
