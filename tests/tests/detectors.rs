@@ -182,6 +182,14 @@ async fn each_change_of_a_stream_is_found_once_and_nothing_else() -> Result<()> 
     let all = tapline.json("/api/v1/findings").await?;
     let explained = |finding: &Value| finding["message"].as_str().is_some_and(|text| text.len() > 20);
     ensure!(all["findings"].as_array().is_some_and(|list| list.iter().all(explained)), "{all}");
+    // Each with what else moved: at least itself, in its place.
+    for finding in all["findings"].as_array().context("findings")? {
+        let id = finding["id"].as_str().context("an id")?;
+        let whole = tapline.json(&format!("/api/v1/findings/{id}")).await?;
+        let timeline = whole["finding"]["explanation"]["timeline"].as_array();
+        let is_told = timeline.is_some_and(|all| all.iter().any(|moved| moved["what"] == "this_finding"));
+        ensure!(is_told, "no explanation of {finding}: {whole}");
+    }
     feeder.abort();
     ensure!(tapline.stop().await? == 0, "a clean stop");
     Ok(())
