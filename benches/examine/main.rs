@@ -19,7 +19,7 @@ use checks::rules::{CheckFile, Loader};
 use checks::tape::{Tape, json};
 
 use clock::{median, timed};
-use naive::Naive;
+use naive::{Naive, alike};
 
 /// Records of a pane.
 const PANE: usize = 20_000;
@@ -172,16 +172,7 @@ fn main() -> Result<()> {
 
 /// Both have seen the same.
 fn hold_against_each_other(summary: &PaneSummary, naive: &Naive) -> Result<()> {
-    ensure!(
-        summary.fields.len() == naive.fields.len(),
-        "{} fields, {}",
-        summary.fields.len(),
-        naive.fields.len()
-    );
-    for field in &summary.fields {
-        let other = naive.fields.get(&field.path).with_context(|| field.path.clone())?;
-        ensure!((field.present, field.null) == (other.present, other.null), "{}", field.path);
-    }
+    alike(summary, &naive.fields)?;
     let ids = [
         "schema-valid",
         "decodes",

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use checks::report::PaneSummary;
 use datasketches::frequencies::FrequentItemsSketch;
 use datasketches::hll::{HllSketch, HllType};
 use regex::Regex;
@@ -18,16 +19,16 @@ pub(crate) struct Field {
     pub(crate) present: u64,
     pub(crate) null: u64,
     pub(crate) empty: u64,
-    pub(crate) booleans: [u64; 2],
+    booleans: [u64; 2],
     pub(crate) types: [u64; 6],
-    pub(crate) length_sum: u64,
-    pub(crate) length_min: u64,
-    pub(crate) length_max: u64,
-    pub(crate) sum: f64,
-    pub(crate) squares: f64,
-    pub(crate) numbers: DDSketch,
+    length_sum: u64,
+    length_min: u64,
+    length_max: u64,
+    sum: f64,
+    squares: f64,
+    numbers: DDSketch,
     pub(crate) distinct: HllSketch,
-    pub(crate) frequent: FrequentItemsSketch<String>,
+    frequent: FrequentItemsSketch<String>,
 }
 
 impl Field {
@@ -48,6 +49,52 @@ impl Field {
             frequent: FrequentItemsSketch::new(FREQUENT)?,
         })
     }
+
+    /// The field of a path; no text is made for one that is known.
+    pub(crate) fn at<'a>(fields: &'a mut HashMap<String, Self>, path: &str) -> Result<&'a mut Self> {
+        if !fields.contains_key(path) {
+            fields.insert(path.to_owned(), Self::new()?);
+        }
+        fields.get_mut(path).context("it is there")
+    }
+
+    pub(crate) fn boolean(&mut self, b: bool) {
+        self.types[0] += 1;
+        self.booleans[usize::from(b)] += 1;
+        self.distinct.update(b);
+        self.frequent.update_ref(if b { "true" } else { "false" });
+    }
+
+    /// `digits` is how it is written.
+    pub(crate) fn number(&mut self, x: f64, is_whole: bool, digits: &str) {
+        self.types[if is_whole { 2 } else { 1 }] += 1;
+        self.sum += x;
+        self.squares += x * x;
+        self.numbers.add(x);
+        self.distinct.update(x.to_bits());
+        self.frequent.update_ref(digits);
+    }
+
+    pub(crate) fn text(&mut self, s: &str) {
+        self.types[3] += 1;
+        self.empty += u64::from(s.is_empty());
+        let length = s.chars().count() as u64;
+        self.length_sum += length;
+        self.length_min = self.length_min.min(length);
+        self.length_max = self.length_max.max(length);
+        self.distinct.update(s);
+        self.frequent.update_ref(s);
+    }
+}
+
+/// Ours and the assembly have seen the same.
+pub(crate) fn alike(summary: &PaneSummary, fields: &HashMap<String, Field>) -> Result<()> {
+    ensure!(summary.fields.len() == fields.len(), "{} fields, {}", summary.fields.len(), fields.len());
+    for field in &summary.fields {
+        let other = fields.get(&field.path).with_context(|| field.path.clone())?;
+        ensure!((field.present, field.null) == (other.present, other.null), "{}", field.path);
+    }
+    Ok(())
 }
 
 /// The comparison.
@@ -124,41 +171,17 @@ impl Naive {
     }
 
     fn profile(&mut self, value: &Value) -> Result<()> {
-        // No text is made for a path that is known.
-        if !self.fields.contains_key(&self.path) {
-            self.fields.insert(self.path.clone(), Field::new()?);
-        }
-        let Some(field) = self.fields.get_mut(&self.path) else { return Ok(()) };
+        let field = Field::at(&mut self.fields, &self.path)?;
         field.present += 1;
         match value {
             Value::Null => field.null += 1,
-            Value::Bool(b) => {
-                field.types[0] += 1;
-                field.booleans[usize::from(*b)] += 1;
-                field.distinct.update(*b);
-                field.frequent.update_ref(if *b { "true" } else { "false" });
-            }
+            Value::Bool(b) => field.boolean(*b),
             Value::Number(n) => {
-                field.types[if n.is_f64() { 1 } else { 2 }] += 1;
-                let x = n.as_f64().unwrap_or(0.0);
-                field.sum += x;
-                field.squares += x * x;
-                field.numbers.add(x);
-                field.distinct.update(x.to_bits());
                 self.digits.clear();
                 write!(self.digits, "{n}")?;
-                field.frequent.update_ref(self.digits.as_str());
+                field.number(n.as_f64().unwrap_or(0.0), !n.is_f64(), &self.digits);
             }
-            Value::String(s) => {
-                field.types[3] += 1;
-                field.empty += u64::from(s.is_empty());
-                let length = s.chars().count() as u64;
-                field.length_sum += length;
-                field.length_min = field.length_min.min(length);
-                field.length_max = field.length_max.max(length);
-                field.distinct.update(s.as_str());
-                field.frequent.update_ref(s.as_str());
-            }
+            Value::String(s) => field.text(s),
             Value::Array(elements) => {
                 field.types[4] += 1;
                 field.empty += u64::from(elements.is_empty());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
@@ -95,42 +95,22 @@ impl NaiveAvro {
         if let Value::Union(_, inner) = value {
             return self.profile(inner);
         }
-        // No text is made for a path that is known.
-        if !self.fields.contains_key(&self.path) {
-            self.fields.insert(self.path.clone(), Field::new()?);
-        }
-        let field = self.fields.get_mut(&self.path).context("it is there")?;
+        let field = Field::at(&mut self.fields, &self.path)?;
         field.present += 1;
         match value {
             Value::Null => field.null += 1,
-            Value::Boolean(b) => {
-                field.types[0] += 1;
-                field.booleans[usize::from(*b)] += 1;
-                field.distinct.update(*b);
-                field.frequent.update_ref(if *b { "true" } else { "false" });
-            }
+            Value::Boolean(b) => field.boolean(*b),
             Value::Long(n) => {
-                field.types[2] += 1;
                 self.digits.clear();
                 write!(self.digits, "{n}")?;
-                number(field, *n as f64, &self.digits);
+                field.number(*n as f64, true, &self.digits);
             }
             Value::Double(x) => {
-                field.types[1] += 1;
                 self.digits.clear();
                 write!(self.digits, "{x}")?;
-                number(field, *x, &self.digits);
+                field.number(*x, false, &self.digits);
             }
-            Value::String(s) => {
-                field.types[3] += 1;
-                field.empty += u64::from(s.is_empty());
-                let length = s.chars().count() as u64;
-                field.length_sum += length;
-                field.length_min = field.length_min.min(length);
-                field.length_max = field.length_max.max(length);
-                field.distinct.update(s.as_str());
-                field.frequent.update_ref(s.as_str());
-            }
+            Value::String(s) => field.text(s),
             Value::Array(elements) => {
                 field.types[4] += 1;
                 field.empty += u64::from(elements.is_empty());
@@ -158,12 +138,4 @@ impl NaiveAvro {
         self.path.truncate(length);
         done
     }
-}
-
-fn number(field: &mut Field, x: f64, digits: &str) {
-    field.sum += x;
-    field.squares += x * x;
-    field.numbers.add(x);
-    field.distinct.update(x.to_bits());
-    field.frequent.update_ref(digits);
 }

@@ -167,7 +167,7 @@ fn asks_for_fields(rule: &Rule) -> bool {
 
 /// Is a rule judged by the profile of fields?
 pub(crate) fn needs_profile(rules: &TopicRules) -> bool {
-    rules.rules.iter().any(|rule| compares_with(rule).is_some() || asks_for_fields(rule))
+    rules.rules.iter().any(|rule| compares_with(rule).is_some())
 }
 
 /// A window that is judged again takes the place of the first.

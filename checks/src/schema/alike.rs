@@ -41,7 +41,9 @@ fn is_compiled(schema: &Value) -> bool {
 
 fn is_compiled_whole(schema: &Value) -> bool {
     let schema = Schema::compile(&schema.to_string(), &Limits::default()).unwrap();
-    schema.plan.is_some_and(|plan| plan.subschemas.iter().all(|s| s.more.rest.is_none()))
+    schema.plan.is_some_and(|plan| {
+        plan.subschemas.iter().all(|s| s.more.as_ref().is_none_or(|more| more.rest.is_none()))
+    })
 }
 
 #[test]

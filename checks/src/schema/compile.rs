@@ -124,9 +124,8 @@ impl<'a> Compiler<'a> {
     fn keywords(&mut self, keywords: &'a Map<String, Value>) -> Option<Subschema> {
         let mut compiled = Subschema::of(types::ANY);
         if let Some(reference) = keywords.get("$ref") {
-            compiled.more.all.push(self.reference(reference)?);
+            compiled.more.get_or_insert_default().all.push(self.reference(reference)?);
             if self.are_references_alone {
-                compiled.has_more = true;
                 return Some(compiled);
             }
         }
@@ -141,7 +140,7 @@ impl<'a> Compiler<'a> {
                 "allOf" => {
                     for subschema in asked.as_array()? {
                         let id = self.subschema(subschema)?;
-                        compiled.more.all.push(id);
+                        compiled.more.get_or_insert_default().all.push(id);
                     }
                     true
                 }
@@ -164,9 +163,8 @@ impl<'a> Compiler<'a> {
             if let Some(dialect) = self.dialect {
                 rest.insert("$schema".to_owned(), dialect.clone());
             }
-            compiled.more.rest = Some((self.build)(&Value::Object(rest))?);
+            compiled.more.get_or_insert_default().rest = Some((self.build)(&Value::Object(rest))?);
         }
-        compiled.has_more = !compiled.more.is_empty();
         Some(compiled)
     }
 
@@ -222,13 +220,8 @@ fn take(keyword: &str, asked: &Value, compiled: &mut Subschema) -> Option<()> {
             let bits = names.iter().map(type_bits).collect::<Option<Vec<u8>>>()?;
             compiled.types = bits.into_iter().fold(0, |all, bit| all | bit);
         }
-        // Both at once are rare: the second one is left.
-        "enum" if compiled.more.options.is_none() => {
-            compiled.more.options = Some(Options::new(asked.as_array()?))
-        }
-        "const" if compiled.more.options.is_none() => {
-            compiled.more.options = Some(Options::new(std::slice::from_ref(asked)));
-        }
+        "enum" => one_of(asked.as_array()?, compiled)?,
+        "const" => one_of(std::slice::from_ref(asked), compiled)?,
         "minimum" | "exclusiveMinimum" => {
             let bound = Bound { number: number(asked)?, is_allowed: keyword == "minimum" };
             first(&mut compiled.range.get_or_insert_default().lower, bound)?;
@@ -250,6 +243,12 @@ fn take(keyword: &str, asked: &Value, compiled: &mut Subschema) -> Option<()> {
         _ => return None,
     }
     Some(())
+}
+
+/// `enum` and `const` at once are rare: the second one is left.
+fn one_of(options: &[Value], compiled: &mut Subschema) -> Option<()> {
+    let place = &mut compiled.more.get_or_insert_default().options;
+    place.is_none().then(|| *place = Some(Options::new(options)))
 }
 
 /// Of two bounds of the same kind, the second one is left.

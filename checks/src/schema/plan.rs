@@ -31,13 +31,11 @@ pub(super) struct Plan {
 pub(super) struct Subschema {
     /// One bit a type that it may have ([`types`]).
     pub(super) types: u8,
-    /// There is more to ask than by type.
-    pub(super) has_more: bool,
     pub(super) range: Option<Box<Range>>,
     pub(super) text: Option<Box<Text>>,
     pub(super) array: Option<Box<Array>>,
     pub(super) object: Option<Box<Object>>,
-    pub(super) more: Box<More>,
+    pub(super) more: Option<Box<More>>,
 }
 
 /// What is asked of values of any type.
@@ -165,7 +163,7 @@ impl Plan {
             }),
             Kind::Null | Kind::Bool => true,
         };
-        fits && (!schema.has_more || self.more(&schema.more, value, shape))
+        fits && schema.more.as_ref().is_none_or(|more| self.more(more, value, shape))
     }
 
     fn more(&self, more: &More, value: Value<'_>, shape: &mut Shape) -> bool {
@@ -219,21 +217,7 @@ fn type_of(kind: Kind, value: Value<'_>) -> u8 {
 impl Subschema {
     /// One that asks for these types alone.
     pub(super) fn of(types: u8) -> Self {
-        Self {
-            types,
-            has_more: false,
-            range: None,
-            text: None,
-            array: None,
-            object: None,
-            more: Box::default(),
-        }
-    }
-}
-
-impl More {
-    pub(super) fn is_empty(&self) -> bool {
-        self.options.is_none() && self.all.is_empty() && self.rest.is_none()
+        Self { types, range: None, text: None, array: None, object: None, more: None }
     }
 }
 
