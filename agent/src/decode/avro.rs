@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use checks::limits::Limits;
-use checks::tape::{Builder, DecodeFailure, Document, Shape, Tape, reason};
+use checks::tape::{Builder, DecodeFailure, Document, Place, Shape, Tape, reason};
 
 use super::avro_schema::{Node, Plan};
 
@@ -29,7 +29,7 @@ pub(super) fn bound_allocations(limits: &Limits) {
 /// Decodes one datum.
 pub(super) fn decode<'a>(
     payload: &[u8],
-    plan: &Plan,
+    plan: &'a Plan,
     shape: &mut Shape,
     tape: &'a mut Tape,
     limits: &Limits,
@@ -43,8 +43,9 @@ pub(super) fn decode<'a>(
         return Err(DecodeFailure::new(reason::TOO_LARGE, detail));
     }
     let mut reader = Reader { whole: payload, rest: payload, depth: 0 };
-    let mut builder = Builder::new(shape, tape, limits, payload.len());
-    reader.value(plan, plan.root(), &mut builder)?;
+    let mut builder = Builder::with_names(shape, tape, limits, payload.len(), &plan.names);
+    let record = builder.record();
+    reader.value(plan, plan.root(), record, &mut builder)?;
     if !reader.rest.is_empty() {
         let detail = format!("{} bytes behind the value, at byte {}", reader.rest.len(), reader.at());
         return Err(DecodeFailure::new(reason::TRAILING_BYTES, detail));
@@ -140,37 +141,43 @@ impl<'a> Reader<'a> {
         Ok(count.unsigned_abs())
     }
 
-    fn value(&mut self, plan: &Plan, node: &Node, out: &mut Builder<'_, '_>) -> Result<(), DecodeFailure> {
+    fn value(
+        &mut self,
+        plan: &Plan,
+        node: &Node,
+        at: Place,
+        out: &mut Builder<'_, '_>,
+    ) -> Result<(), DecodeFailure> {
         match node {
-            Node::Null => out.null(),
+            Node::Null => out.null(at),
             Node::Boolean => match self.array()? {
-                [0] => out.bool(false),
-                [1] => out.bool(true),
+                [0] => out.bool(at, false),
+                [1] => out.bool(at, true),
                 [other] => Err(self.malformed(format_args!("a boolean of {other}"))),
             },
             Node::Int => {
                 let value = self.long()?;
                 let value =
                     i32::try_from(value).map_err(|_| self.malformed(format_args!("an int of {value}")))?;
-                out.i64(value.into())
+                out.i64(at, value.into())
             }
-            Node::Long => out.i64(self.long()?),
-            Node::Float => out.f64(f32::from_le_bytes(self.array()?).into()),
-            Node::Double => out.f64(f64::from_le_bytes(self.array()?)),
-            Node::Bytes => out.bytes(self.bytes()?),
-            Node::String => out.str(self.str()?),
-            Node::Fixed(size) => out.bytes(self.take(*size)?),
+            Node::Long => out.i64(at, self.long()?),
+            Node::Float => out.f64(at, f32::from_le_bytes(self.array()?).into()),
+            Node::Double => out.f64(at, f64::from_le_bytes(self.array()?)),
+            Node::Bytes => out.bytes(at, self.bytes()?),
+            Node::String => out.str(at, self.str()?),
+            Node::Fixed(size) => out.bytes(at, self.take(*size)?),
             Node::Enum(symbols) => {
                 let index = self.long()?;
                 match usize::try_from(index).ok().and_then(|i| symbols.get(i)) {
-                    Some(symbol) => out.str(symbol),
+                    Some(symbol) => out.symbol(at, symbol),
                     None => Err(self.malformed(format_args!("symbol {index} of {}", symbols.len()))),
                 }
             }
             Node::Union(branches) => {
                 let index = self.long()?;
                 match usize::try_from(index).ok().and_then(|i| branches.get(i)) {
-                    Some(branch) => self.value(plan, plan.node(*branch), out),
+                    Some(branch) => self.value(plan, plan.node(*branch), at, out),
                     None => Err(self.malformed(format_args!("branch {index} of {}", branches.len()))),
                 }
             }
@@ -180,7 +187,7 @@ impl<'a> Reader<'a> {
                     let detail = format!("nested deeper than {NESTING_MAX} at byte {}", self.at());
                     return Err(DecodeFailure::new(reason::TOO_DEEP, detail));
                 }
-                let container = self.container(plan, node, out);
+                let container = self.container(plan, node, at, out);
                 self.depth -= 1;
                 container
             }
@@ -189,29 +196,29 @@ impl<'a> Reader<'a> {
                     Some(size) => self.take(*size)?,
                     None => self.bytes()?,
                 };
-                self.decimal(unscaled, *scale as i64, out)
+                self.decimal(unscaled, *scale as i64, at, out)
             }
             Node::BigDecimal => {
                 let bytes = self.bytes()?;
                 let mut inner = Reader { whole: bytes, rest: bytes, depth: 0 };
                 let unscaled = inner.bytes()?;
                 let scale = inner.long()?;
-                self.decimal(unscaled, scale, out)
+                self.decimal(unscaled, scale, at, out)
             }
             Node::Uuid { is_fixed } => {
                 let bytes = if *is_fixed { self.take(16)? } else { self.bytes()? };
                 let Ok(bytes) = <[u8; 16]>::try_from(bytes) else {
                     return Err(self.malformed(format_args!("a UUID of {} bytes", bytes.len())));
                 };
-                out.str(&uuid(bytes))
+                out.str(at, &uuid(bytes))
             }
             Node::Duration => {
-                out.begin_object()?;
+                let mut duration = out.begin_object(at)?;
                 for part in ["months", "days", "milliseconds"] {
-                    out.key(part)?;
-                    out.i64(u32::from_le_bytes(self.array()?).into())?;
+                    let member = out.key(&mut duration, part)?;
+                    out.i64(member, u32::from_le_bytes(self.array()?).into())?;
                 }
-                out.end_object()
+                out.end_object(duration)
             }
             Node::Pending => Err(DecodeFailure::new(reason::INTERNAL, "a name without a schema")),
         }
@@ -221,40 +228,42 @@ impl<'a> Reader<'a> {
         &mut self,
         plan: &Plan,
         node: &Node,
+        at: Place,
         out: &mut Builder<'_, '_>,
     ) -> Result<(), DecodeFailure> {
         match node {
             Node::Record(fields) => {
-                out.begin_object()?;
+                let mut record = out.begin_object(at)?;
                 for (name, field) in fields {
-                    out.key(name)?;
-                    self.value(plan, plan.node(*field), out)?;
+                    let member = out.name(&mut record, name)?;
+                    self.value(plan, plan.node(*field), member, out)?;
                 }
-                out.end_object()
+                out.end_object(record)
             }
             Node::Map(values) => {
-                out.begin_object()?;
+                let mut map = out.begin_object(at)?;
                 loop {
                     let count = self.block()?;
                     if count == 0 {
-                        return out.end_object();
+                        return out.end_object(map);
                     }
                     for _ in 0..count {
-                        out.key(self.str()?)?;
-                        self.value(plan, plan.node(*values), out)?;
+                        let member = out.key(&mut map, self.str()?)?;
+                        self.value(plan, plan.node(*values), member, out)?;
                     }
                 }
             }
             Node::Array(items) => {
-                out.begin_array()?;
+                let mut array = out.begin_array(at)?;
                 loop {
                     let count = self.block()?;
                     if count == 0 {
-                        return out.end_array();
+                        return out.end_array(array);
                     }
                     // However many are claimed: items of no bytes are bounded by the tape.
                     for _ in 0..count {
-                        self.value(plan, plan.node(*items), out)?;
+                        let element = out.element(&mut array);
+                        self.value(plan, plan.node(*items), element, out)?;
                     }
                 }
             }
@@ -262,7 +271,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn decimal(&self, unscaled: &[u8], scale: i64, out: &mut Builder<'_, '_>) -> Result<(), DecodeFailure> {
+    fn decimal(
+        &self,
+        unscaled: &[u8],
+        scale: i64,
+        at: Place,
+        out: &mut Builder<'_, '_>,
+    ) -> Result<(), DecodeFailure> {
         if unscaled.len() > 16 || !(-400..=400).contains(&scale) {
             return Err(self.malformed(format_args!(
                 "a decimal of {} bytes and scale {scale} (at most 16 bytes are read)",
@@ -273,10 +288,10 @@ impl<'a> Reader<'a> {
         let start: i128 = if is_negative { -1 } else { 0 };
         let value = unscaled.iter().fold(start, |value, byte| value << 8 | i128::from(*byte));
         match i64::try_from(value) {
-            Ok(integer) if scale == 0 => out.i64(integer),
+            Ok(integer) if scale == 0 => out.i64(at, integer),
             // By way of the decimal text, which is rounded once.
             _ => match format!("{value}e{}", -scale).parse() {
-                Ok(number) => out.f64(number),
+                Ok(number) => out.f64(at, number),
                 Err(_) => Err(self.malformed("a decimal beyond all numbers")),
             },
         }

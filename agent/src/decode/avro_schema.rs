@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use apache_avro::Schema;
 use apache_avro::schema::{InnerDecimalSchema, UuidSchema};
+use checks::tape::{Name, Names};
 
 /// Nodes of one schema at most: a megabyte of text holds fewer.
 const NODES_MAX: usize = 100_000;
@@ -25,11 +26,11 @@ pub(super) enum Node {
     Bytes,
     String,
     Fixed(usize),
-    Enum(Vec<Box<str>>),
+    Enum(Vec<Name>),
     Array(NodeId),
     Map(NodeId),
     Union(Vec<NodeId>),
-    Record(Vec<(Box<str>, NodeId)>),
+    Record(Vec<(Name, NodeId)>),
     /// Unscaled, big-endian; of this size, or with its length before it.
     Decimal {
         size: Option<usize>,
@@ -51,6 +52,8 @@ pub(super) enum Node {
 pub(crate) struct Plan {
     nodes: Vec<Node>,
     root: NodeId,
+    /// Of fields and symbols.
+    pub(super) names: Names,
     /// As the crate knows it, for resolution into a reader's.
     pub(super) schema: Schema,
 }
@@ -59,9 +62,9 @@ impl Plan {
     /// Parses and compiles a schema.
     pub(crate) fn compile(text: &str) -> Result<Self, String> {
         let schema = Schema::parse_str(text).map_err(|e| e.to_string())?;
-        let mut compiler = Compiler { nodes: Vec::new(), names: HashMap::new() };
+        let mut compiler = Compiler { nodes: Vec::new(), known: HashMap::new(), names: Names::default() };
         let root = compiler.node(&schema, None)?;
-        Ok(Self { nodes: compiler.nodes, root, schema })
+        Ok(Self { nodes: compiler.nodes, root, names: compiler.names, schema })
     }
 
     pub(super) fn root(&self) -> &Node {
@@ -75,7 +78,9 @@ impl Plan {
 
 struct Compiler {
     nodes: Vec<Node>,
-    names: HashMap<String, NodeId>,
+    /// Named types.
+    known: HashMap<String, NodeId>,
+    names: Names,
 }
 
 impl Compiler {
@@ -124,7 +129,8 @@ impl Compiler {
                 return self.named(fixed.name.fullname(namespace), Node::Fixed(fixed.size));
             }
             Schema::Enum(symbols) => {
-                let node = Node::Enum(symbols.symbols.iter().map(|s| s.as_str().into()).collect());
+                let names = symbols.symbols.iter().map(|symbol| self.name(symbol));
+                let node = Node::Enum(names.collect::<Result<_, _>>()?);
                 return self.named(symbols.name.fullname(namespace), node);
             }
             Schema::Array(array) => Node::Array(self.node(&array.items, namespace)?),
@@ -138,7 +144,7 @@ impl Compiler {
                 let id = self.named(name.fullname(None), Node::Pending)?;
                 let mut fields = Vec::with_capacity(record.fields.len());
                 for field in &record.fields {
-                    fields.push((field.name.as_str().into(), self.node(&field.schema, name.namespace())?));
+                    fields.push((self.name(&field.name)?, self.node(&field.schema, name.namespace())?));
                 }
                 if let Some(node) = self.nodes.get_mut(id) {
                     *node = Node::Record(fields);
@@ -148,7 +154,7 @@ impl Compiler {
             Schema::Ref { name } => {
                 let name = name.fullname(namespace);
                 return self
-                    .names
+                    .known
                     .get(&name)
                     .copied()
                     .ok_or_else(|| format!("the name {name} is not defined"));
@@ -159,7 +165,11 @@ impl Compiler {
 
     fn named(&mut self, name: String, node: Node) -> Result<NodeId, String> {
         let id = self.push(node)?;
-        self.names.insert(name, id);
+        self.known.insert(name, id);
         Ok(id)
+    }
+
+    fn name(&mut self, name: &str) -> Result<Name, String> {
+        self.names.add(name).ok_or_else(|| "its names are too long".to_owned())
     }
 }

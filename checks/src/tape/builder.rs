@@ -1,17 +1,19 @@
 //! The only writer of tapes: every decoder's limits in one place.
 
 use super::failure::{DecodeFailure, reason};
-use super::node::{Document, KEY_IN_ARENA, Kind, Node, STRING_IN_ARENA, STRING_IS_ASCII, Tape, pack};
-use super::shape::{FieldId, Shape, UNPLACED};
+use super::node::{Document, KEY_IN_ARENA, Kind, Node, STRING_IN_ARENA, STRING_IS_ASCII, Scalar, Tape, pack};
+use super::shape::{Child, FieldId, Shape, UNPLACED, Written};
 use crate::limits::Limits;
 
 /// Values a tape holds at most: 48 MiB of nodes.
 const MAX_NODES: usize = 1 << 21;
 
-/// Writes one record onto a tape: values in document order, as a parser meets them.
+/// Writes one record onto a tape: values in document order, as a parser meets them, each into its [`Place`].
 ///
 /// ```text
-/// begin_object  key("id") i64(1)  key("tags") begin_array str("a") end_array  end_object  finish
+/// record -> begin_object -> key("id") -> i64(1)
+///                           key("tags") -> begin_array -> element -> str("a"), end_array
+///                           end_object, finish
 /// ```
 ///
 /// Any other order is an error (`internal`), never a panic and never a broken tape.
@@ -20,25 +22,50 @@ pub struct Builder<'s, 't> {
     tape: &'t mut Tape,
     shape: &'s mut Shape,
     text: &'t str,
-    nesting_max: usize,
+    /// Containers that are open.
+    depth: u32,
+    /// Places that no value was written into yet.
+    vacant: u32,
+    nesting_max: u32,
     nodes_max: usize,
     arena_bytes_max: usize,
-    key: Option<Key>,
 }
 
-/// A container that is not closed yet.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Open {
+/// Where one value goes: the record, a member or an element.
+#[derive(Debug)]
+#[must_use = "a value goes into it"]
+pub struct Place {
+    field: FieldId,
+    key: u32,
+    key_len: u32,
+    flags: u8,
+    depth: u32,
+}
+
+/// An object that is not closed yet.
+#[derive(Debug)]
+#[must_use = "it has an end"]
+pub struct Object {
     node: u32,
     field: FieldId,
-    /// Field of the elements, once there was one.
-    element: Option<FieldId>,
-    is_object: bool,
+    depth: u32,
     len: u32,
     /// Where the next member should be among the children of the shape.
     guess: u32,
     /// A key came out of the shape's order or has no field of its own: it may be a duplicate.
     unordered: bool,
+}
+
+/// An array that is not closed yet.
+#[derive(Debug)]
+#[must_use = "it has an end"]
+pub struct Array {
+    node: u32,
+    field: FieldId,
+    depth: u32,
+    len: u32,
+    /// Field of the elements, once there was one.
+    element: Option<FieldId>,
 }
 
 /// A member that may have a twin: what identifies its key, and its node.
@@ -48,15 +75,32 @@ pub(super) struct Twin {
     node: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Key {
-    start: u32,
-    len: u32,
-    flags: u8,
-    field: FieldId,
+type Outcome = Result<(), DecodeFailure>;
+
+/// Names of members and values that a schema has and its records have not in their bytes: laid out once, for all of
+/// them.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    text: String,
 }
 
-type Outcome = Result<(), DecodeFailure>;
+/// One of [`Names`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    start: u32,
+    len: u32,
+    written: Written,
+}
+
+impl Names {
+    /// Adds a name; `None` if there is no more room: 4 GiB.
+    pub fn add(&mut self, name: &str) -> Option<Name> {
+        let start = u32::try_from(self.text.len()).ok()?;
+        let len = u32::try_from(name.len()).ok().filter(|len| start.checked_add(*len).is_some())?;
+        self.text.push_str(name);
+        Some(Name { start, len, written: Written::new(name) })
+    }
+}
 
 impl<'s, 't> Builder<'s, 't> {
     /// Begins a record; what the tape held before is gone. `payload_bytes` bounds how many values
@@ -67,151 +111,198 @@ impl<'s, 't> Builder<'s, 't> {
             tape,
             shape,
             text: "",
-            nesting_max: limits.nesting,
+            depth: 0,
+            vacant: 0,
+            nesting_max: u32::try_from(limits.nesting).unwrap_or(u32::MAX),
             nodes_max: payload_bytes.saturating_mul(4).saturating_add(4_096).min(MAX_NODES),
             arena_bytes_max: limits
                 .message_bytes
                 .saturating_mul(2)
                 .saturating_add(4_096)
                 .min(u32::MAX as usize),
-            key: None,
         }
     }
 
-    /// The same for a text whose strings and keys are borrowed ([`Self::str`] and [`Self::key`]
+    /// The same for a record whose schema has these names: [`Self::name`] and [`Self::symbol`] take them.
+    pub fn with_names(
+        shape: &'s mut Shape,
+        tape: &'t mut Tape,
+        limits: &Limits,
+        payload_bytes: usize,
+        names: &'t Names,
+    ) -> Self {
+        Self { text: &names.text, ..Self::new(shape, tape, limits, payload_bytes) }
+    }
+
+    /// The same for JSON text, whose strings and keys are borrowed ([`Self::str`] and [`Self::key`]
     /// recognise slices of it).
     pub(super) fn over(shape: &'s mut Shape, tape: &'t mut Tape, limits: &Limits, text: &'t str) -> Self {
-        Self { text, ..Self::new(shape, tape, limits, text.len()) }
+        let builder = Self { text, ..Self::new(shape, tape, limits, text.len()) };
+        builder.tape.is_json = true;
+        builder
     }
 
     /// Forgets what was written of the record.
     pub(super) fn begin_again(&mut self) {
         self.tape.clear();
-        self.key = None;
+        self.tape.is_json = true;
+        (self.depth, self.vacant) = (0, 0);
+    }
+
+    /// Where the record goes: one value.
+    pub fn record(&mut self) -> Place {
+        self.vacant += 1;
+        Place { field: FieldId::ROOT, key: 0, key_len: 0, flags: 0, depth: 0 }
     }
 
     /// Begins an object.
-    pub fn begin_object(&mut self) -> Outcome {
-        self.begin(Kind::Object)
+    #[inline]
+    pub fn begin_object(&mut self, at: Place) -> Result<Object, DecodeFailure> {
+        let field = at.field;
+        let (node, depth) = self.begin(at, Kind::Object)?;
+        Ok(Object { node, field, depth, len: 0, guess: 0, unordered: false })
     }
 
     /// Begins an array.
-    pub fn begin_array(&mut self) -> Outcome {
-        self.begin(Kind::Array)
+    #[inline]
+    pub fn begin_array(&mut self, at: Place) -> Result<Array, DecodeFailure> {
+        let field = at.field;
+        let (node, depth) = self.begin(at, Kind::Array)?;
+        Ok(Array { node, field, depth, len: 0, element: None })
     }
 
-    /// Names the next value: a member of the object just begun.
-    pub fn key(&mut self, key: &str) -> Outcome {
+    /// Where the next member of an object goes.
+    pub fn key(&mut self, object: &mut Object, key: &str) -> Result<Place, DecodeFailure> {
         let (start, in_arena) = self.place(key)?;
-        let Some(open) = self.tape.open.last_mut().filter(|o| o.is_object && self.key.is_none()) else {
-            return Err(misuse("a key outside of an object, or after a key"));
-        };
-        let (field, position) = self.shape.member(open.field, key, open.guess);
-        if position == UNPLACED || position < open.guess {
-            open.unordered = true;
+        let (field, position) = self.shape.member(object.field, key, object.guess);
+        if position == UNPLACED || position < object.guess {
+            object.unordered = true;
         }
         if position != UNPLACED {
-            open.guess = position + 1;
+            object.guess = position + 1;
         }
         let flags = if in_arena { KEY_IN_ARENA } else { 0 };
-        self.key = Some(Key { start, len: key.len() as u32, flags, field });
-        Ok(())
+        Ok(self.member(object, Place { field, key: start, key_len: key.len() as u32, flags, depth: 0 }))
     }
 
-    /// The text goes on from `start` with the key that is expected next, and a quote: takes it, and
-    /// gives the end of both.
+    /// The same by a name of the schema.
     #[inline]
-    pub(super) fn expected_key(&mut self, start: usize) -> Option<usize> {
-        let open = self.tape.open.last_mut()?;
-        let child = self.shape.expected(open.field, open.guess)?;
-        let end = child.end_within(self.text.as_bytes(), start)?;
-        open.guess += 1;
-        let len = (end - start) as u32 - 1;
-        self.key = Some(Key { start: start as u32, len, flags: 0, field: child.field });
-        Some(end)
+    pub fn name(&mut self, object: &mut Object, name: &Name) -> Result<Place, DecodeFailure> {
+        let is_expected = |child: &&Child| child.key == name.written && !name.written.is_empty();
+        let Some(child) = self.shape.expected(object.field, object.guess).filter(is_expected) else {
+            return self.key(object, self.name_text(name));
+        };
+        let place = Place { field: child.field, key: name.start, key_len: name.len, flags: 0, depth: 0 };
+        object.guess += 1;
+        Ok(self.member(object, place))
+    }
+
+    /// The same where the text goes on from `start` with the key that is expected next, and a quote: gives the end of
+    /// both too.
+    #[inline(always)]
+    pub(super) fn expected_key(&mut self, object: &mut Object, start: usize) -> Option<(Place, usize)> {
+        let child = self.shape.expected(object.field, object.guess)?;
+        let end = child.key.end_within(self.text.as_bytes(), start)?;
+        let key_len = (end - start) as u32 - 1;
+        let place = Place { field: child.field, key: start as u32, key_len, flags: 0, depth: 0 };
+        object.guess += 1;
+        Some((self.member(object, place), end))
     }
 
     /// The same as [`Self::key`] for what was [added to the arena](Self::add_to_arena) from `start` on.
-    pub(super) fn key_in_arena(&mut self, start: usize) -> Outcome {
+    pub(super) fn key_in_arena(&mut self, object: &mut Object, start: usize) -> Result<Place, DecodeFailure> {
         // Rare, and the shape may have to learn the key: a copy costs less than another way to look it up.
         let key = self.tape.arena.get(start..).unwrap_or_default().to_owned();
         self.tape.arena.truncate(start);
-        self.key(&key)
+        self.key(object, &key)
+    }
+
+    #[inline(always)]
+    fn member(&mut self, object: &mut Object, at: Place) -> Place {
+        object.len += 1;
+        self.vacant += 1;
+        Place { depth: object.depth, ..at }
+    }
+
+    /// Where the next element of an array goes.
+    #[inline]
+    pub fn element(&mut self, array: &mut Array) -> Place {
+        let shape = &mut *self.shape;
+        let field = *array.element.get_or_insert_with(|| shape.element(array.field));
+        array.len += 1;
+        self.vacant += 1;
+        Place { field, key: 0, key_len: 0, flags: 0, depth: array.depth }
     }
 
     /// Ends the object.
-    pub fn end_object(&mut self) -> Outcome {
-        if self.key.is_some() {
-            return Err(misuse("a key without a value"));
-        }
-        let open = self.end(Kind::Object)?;
-        if open.unordered && open.len > 1 {
-            self.drop_duplicates(open);
+    #[inline]
+    pub fn end_object(&mut self, object: Object) -> Outcome {
+        let Object { node, depth, len, unordered, .. } = object;
+        self.end(node, depth, len)?;
+        if unordered && len > 1 {
+            self.drop_duplicates(node, len);
         }
         Ok(())
     }
 
     /// Ends the array.
-    pub fn end_array(&mut self) -> Outcome {
-        self.end(Kind::Array).map(drop)
+    #[inline]
+    pub fn end_array(&mut self, array: Array) -> Outcome {
+        self.end(array.node, array.depth, array.len)
     }
 
     /// null
-    pub fn null(&mut self) -> Outcome {
-        self.push(Kind::Null, 0, 0).map(drop)
+    pub fn null(&mut self, at: Place) -> Outcome {
+        self.scalar(at, Scalar::NULL)
     }
 
     /// A boolean.
-    pub fn bool(&mut self, value: bool) -> Outcome {
-        self.push(Kind::Bool, 0, value.into()).map(drop)
+    pub fn bool(&mut self, at: Place, value: bool) -> Outcome {
+        self.scalar(at, Scalar::bool(value))
     }
 
     /// An integer.
-    pub fn i64(&mut self, value: i64) -> Outcome {
-        self.push(Kind::I64, 0, value as u64).map(drop)
+    pub fn i64(&mut self, at: Place, value: i64) -> Outcome {
+        self.scalar(at, Scalar::i64(value))
     }
 
     /// An integer; what fits a signed one is stored as such.
-    pub fn u64(&mut self, value: u64) -> Outcome {
-        let kind = if i64::try_from(value).is_ok() { Kind::I64 } else { Kind::U64 };
-        self.push(kind, 0, value).map(drop)
+    pub fn u64(&mut self, at: Place, value: u64) -> Outcome {
+        self.scalar(at, Scalar::u64(value))
     }
 
     /// Any other number, NaN and the infinities included.
-    pub fn f64(&mut self, value: f64) -> Outcome {
-        self.push(Kind::F64, 0, value.to_bits()).map(drop)
+    pub fn f64(&mut self, at: Place, value: f64) -> Outcome {
+        self.scalar(at, Scalar::f64(value))
     }
 
     /// A string.
-    pub fn str(&mut self, value: &str) -> Outcome {
+    pub fn str(&mut self, at: Place, value: &str) -> Outcome {
         let (start, in_arena) = self.place(value)?;
         let mut flags = if in_arena { STRING_IN_ARENA } else { 0 };
         if value.is_ascii() {
             flags |= STRING_IS_ASCII;
         }
-        self.push(Kind::Str, flags, pack(start, value.len() as u32)).map(drop)
+        self.scalar(at, Scalar { kind: Kind::Str, flags, bits: pack(start, value.len() as u32) })
+    }
+
+    /// A string that is a name of the schema.
+    pub fn symbol(&mut self, at: Place, name: &Name) -> Outcome {
+        self.str(at, self.name_text(name))
     }
 
     /// Bytes, as a string: each byte the character of its number, as in Avro's JSON encoding.
-    pub fn bytes(&mut self, value: &[u8]) -> Outcome {
+    pub fn bytes(&mut self, at: Place, value: &[u8]) -> Outcome {
         let start = self.tape.arena.len();
         self.room(value.len() * 2)?;
         self.tape.arena.extend(value.iter().map(|b| char::from(*b)));
-        let len = self.tape.arena.len() - start;
-        self.push(Kind::Str, STRING_IN_ARENA, pack(start as u32, len as u32)).map(drop)
-    }
-
-    /// A string, as it lies in the text.
-    #[inline]
-    pub(super) fn str_in_text(&mut self, at: std::ops::Range<usize>, is_ascii: bool) -> Outcome {
-        let flags = if is_ascii { STRING_IS_ASCII } else { 0 };
-        self.push(Kind::Str, flags, pack(at.start as u32, at.len() as u32)).map(drop)
+        self.scalar(at, self.string_in_arena(start))
     }
 
     /// A string, which was [added to the arena](Self::add_to_arena) from `start` on.
-    pub(super) fn str_in_arena(&mut self, start: usize) -> Outcome {
+    pub(super) fn string_in_arena(&self, start: usize) -> Scalar {
         let len = self.tape.arena.len() - start;
-        self.push(Kind::Str, STRING_IN_ARENA, pack(start as u32, len as u32)).map(drop)
+        Scalar { kind: Kind::Str, flags: STRING_IN_ARENA, bits: pack(start as u32, len as u32) }
     }
 
     /// How much is in the arena, bytes.
@@ -227,79 +318,72 @@ impl<'s, 't> Builder<'s, 't> {
     }
 
     /// Containers that are open.
-    pub(super) fn depth(&self) -> usize {
-        self.tape.open.len()
+    pub(super) fn depth(&self) -> u32 {
+        self.depth
     }
 
-    /// Is the innermost container that is open an object? `None` when none is.
-    #[inline]
-    pub(super) fn is_in_object(&self) -> Option<bool> {
-        self.tape.open.last().map(|open| open.is_object)
+    /// Writes a scalar.
+    #[inline(always)]
+    pub(super) fn scalar(&mut self, at: Place, value: Scalar) -> Outcome {
+        if self.tape.nodes.len() >= self.nodes_max || at.depth != self.depth {
+            return Err(self.refused(&at));
+        }
+        self.vacant = self.vacant.wrapping_sub(1);
+        let (Scalar { kind, flags, bits }, Place { field, key, key_len, flags: key_flags, .. }) = (value, at);
+        self.tape.nodes.push(Node { field, key, key_len, kind, flags: flags | key_flags, bits });
+        Ok(())
     }
 
     /// The record, if it is one whole value.
     pub fn finish(self) -> Result<Document<'t>, DecodeFailure> {
-        if !self.tape.open.is_empty() || self.tape.nodes.is_empty() {
-            return Err(misuse("a record that is not finished"));
+        let is_whole = self.tape.nodes.first().is_some_and(|root| root.span() == self.tape.nodes.len());
+        if self.depth != 0 || self.vacant != 0 || !is_whole {
+            return Err(misuse("a record that is not finished, or more than one"));
         }
         Ok(Document { tape: self.tape, text: self.text })
     }
 
-    fn begin(&mut self, kind: Kind) -> Outcome {
-        if self.tape.open.len() >= self.nesting_max {
-            let detail = format!("nested deeper than {} (limits.nesting)", self.nesting_max);
-            return Err(DecodeFailure::new(reason::TOO_DEEP, detail));
+    /// The node of a container, and how deep it is.
+    #[inline]
+    fn begin(&mut self, at: Place, kind: Kind) -> Result<(u32, u32), DecodeFailure> {
+        if self.depth >= self.nesting_max {
+            return Err(self.too_deep());
         }
-        let (node, field) = self.push(kind, 0, 0)?;
-        let is_object = kind == Kind::Object;
-        self.tape.open.push(Open {
-            node,
-            field,
-            element: None,
-            is_object,
-            len: 0,
-            guess: 0,
-            unordered: false,
-        });
+        let node = self.tape.nodes.len() as u32;
+        self.scalar(at, Scalar { kind, flags: 0, bits: 0 })?;
+        self.depth += 1;
+        Ok((node, self.depth))
+    }
+
+    #[cold]
+    fn too_deep(&self) -> DecodeFailure {
+        let detail = format!("nested deeper than {} (limits.nesting)", self.nesting_max);
+        DecodeFailure::new(reason::TOO_DEEP, detail)
+    }
+
+    #[inline]
+    fn end(&mut self, container: u32, depth: u32, len: u32) -> Outcome {
+        if depth != self.depth || self.vacant != 0 {
+            return Err(misuse("the end of a container in which something is open"));
+        }
+        self.depth -= 1;
+        let span = self.tape.nodes.len() as u32 - container;
+        if let Some(node) = self.tape.nodes.get_mut(container as usize) {
+            node.bits = pack(len, span);
+        }
         Ok(())
     }
 
-    fn end(&mut self, kind: Kind) -> Result<Open, DecodeFailure> {
-        let is_object = kind == Kind::Object;
-        let Some(open) = self.tape.open.pop_if(|open| open.is_object == is_object) else {
-            return Err(misuse("the end of a container that is not open"));
-        };
-        let span = self.tape.nodes.len() as u32 - open.node;
-        if let Some(node) = self.tape.nodes.get_mut(open.node as usize) {
-            node.bits = pack(open.len, span);
+    #[cold]
+    fn refused(&self, at: &Place) -> DecodeFailure {
+        if at.depth != self.depth {
+            return misuse("into a container while another one in it is open");
         }
-        Ok(open)
+        DecodeFailure::new(reason::TOO_LARGE, format!("more than {} values", self.nodes_max))
     }
 
-    fn push(&mut self, kind: Kind, flags: u8, bits: u64) -> Result<(u32, FieldId), DecodeFailure> {
-        let index = self.tape.nodes.len();
-        if index >= self.nodes_max {
-            let detail = format!("more than {} values", self.nodes_max);
-            return Err(DecodeFailure::new(reason::TOO_LARGE, detail));
-        }
-        let key = self.key.take();
-        let field = match (self.tape.open.last_mut(), key) {
-            (None, None) if index == 0 => FieldId::ROOT,
-            (Some(open), Some(key)) if open.is_object => {
-                open.len += 1;
-                key.field
-            }
-            (Some(open), None) if !open.is_object => {
-                open.len += 1;
-                let shape = &mut *self.shape;
-                *open.element.get_or_insert_with(|| shape.element(open.field))
-            }
-            _ => return Err(misuse("a member without a key, or a second document")),
-        };
-        let key = key.unwrap_or(Key { start: 0, len: 0, flags: 0, field });
-        let flags = flags | key.flags;
-        self.tape.nodes.push(Node { field, key: key.start, key_len: key.len, kind, flags, bits });
-        Ok((index as u32, field))
+    fn name_text(&self, name: &Name) -> &'t str {
+        self.text.get(name.start as usize..(name.start + name.len) as usize).unwrap_or_default()
     }
 
     /// Where a string lies: in the text if it is a slice of it, else in the arena.
@@ -325,23 +409,21 @@ impl<'s, 't> Builder<'s, 't> {
 
     /// Of members with the same key only the last stays, as with every common JSON library.
     #[cold]
-    fn drop_duplicates(&mut self, open: Open) {
+    fn drop_duplicates(&mut self, object: u32, len: u32) {
         let mut twins = std::mem::take(&mut self.tape.twins);
         twins.clear();
         let document = Document { tape: self.tape, text: self.text };
-        let object = super::Value { document, index: open.node };
-        for (key, member) in object.members() {
+        for (key, member) in (super::Value { document, index: object }).members() {
             twins.push(Twin { tag: self.shape.hash_key(key), node: member.index });
         }
         let key_of = |twin: &Twin| super::Value { document, index: twin.node }.key();
         twins.sort_unstable_by(|a, b| {
             a.tag.cmp(&b.tag).then_with(|| key_of(a).cmp(key_of(b))).then(a.node.cmp(&b.node))
         });
-        let len = twins.len();
         let mut kept = 0;
-        for i in 0..len {
-            let shadowed =
-                i + 1 < len && twins[i].tag == twins[i + 1].tag && key_of(&twins[i]) == key_of(&twins[i + 1]);
+        for i in 0..twins.len() {
+            let shadowed = i + 1 < twins.len()
+                && twins[i].tag == twins[i + 1].tag && key_of(&twins[i]) == key_of(&twins[i + 1]);
             if shadowed {
                 twins[kept] = twins[i];
                 kept += 1;
@@ -349,16 +431,16 @@ impl<'s, 't> Builder<'s, 't> {
         }
         twins.truncate(kept);
         if !twins.is_empty() {
-            self.remove_members(open, &mut twins);
+            self.remove_members(object, len, &mut twins);
         }
         self.tape.twins = twins;
     }
 
-    fn remove_members(&mut self, open: Open, shadowed: &mut [Twin]) {
+    fn remove_members(&mut self, object: u32, len: u32, shadowed: &mut [Twin]) {
         shadowed.sort_unstable_by_key(|t| t.node);
         let nodes = &mut self.tape.nodes;
         let mut removed = 0;
-        let mut from = open.node as usize + 1;
+        let mut from = object as usize + 1;
         // One pass, whatever the number of duplicates: spans are relative, so subtrees move whole.
         for (i, twin) in shadowed.iter().enumerate() {
             let gap = twin.node as usize;
@@ -371,9 +453,9 @@ impl<'s, 't> Builder<'s, 't> {
         let end = nodes.len();
         nodes.copy_within(from..end, from - removed);
         nodes.truncate(end - removed);
-        let span = (nodes.len() - open.node as usize) as u32;
-        if let Some(node) = nodes.get_mut(open.node as usize) {
-            node.bits = pack(open.len - shadowed.len() as u32, span);
+        let span = (nodes.len() - object as usize) as u32;
+        if let Some(node) = nodes.get_mut(object as usize) {
+            node.bits = pack(len - shadowed.len() as u32, span);
         }
         self.tape.duplicate_keys = self.tape.duplicate_keys.saturating_add(shadowed.len() as u32);
     }

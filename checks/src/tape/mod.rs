@@ -23,7 +23,7 @@ mod shape;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use builder::Builder;
+pub use builder::{Array, Builder, Name, Names, Object, Place};
 pub use excerpt::printable;
 pub(crate) use excerpt::{excerpt, redacted};
 pub use failure::{DecodeFailure, reason};

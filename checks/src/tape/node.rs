@@ -42,6 +42,42 @@ pub(crate) enum Kind {
     Array,
 }
 
+/// A value, without its place: of a container the kind alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scalar {
+    pub kind: Kind,
+    pub flags: u8,
+    pub bits: u64,
+}
+
+impl Scalar {
+    pub(super) const NULL: Self = Self { kind: Kind::Null, flags: 0, bits: 0 };
+
+    pub(super) fn bool(value: bool) -> Self {
+        Self { kind: Kind::Bool, flags: 0, bits: value.into() }
+    }
+
+    pub(super) fn i64(value: i64) -> Self {
+        Self { kind: Kind::I64, flags: 0, bits: value as u64 }
+    }
+
+    /// What fits a signed one is stored as such.
+    pub(super) fn u64(value: u64) -> Self {
+        let kind = if i64::try_from(value).is_ok() { Kind::I64 } else { Kind::U64 };
+        Self { kind, flags: 0, bits: value }
+    }
+
+    pub(super) fn f64(value: f64) -> Self {
+        Self { kind: Kind::F64, flags: 0, bits: value.to_bits() }
+    }
+
+    /// A string, as it lies in the text.
+    pub(super) fn text(at: std::ops::Range<usize>, is_ascii: bool) -> Self {
+        let flags = if is_ascii { STRING_IS_ASCII } else { 0 };
+        Self { kind: Kind::Str, flags, bits: pack(at.start as u32, at.len() as u32) }
+    }
+}
+
 impl Node {
     pub(super) fn low(self) -> u32 {
         self.bits as u32
@@ -72,9 +108,10 @@ pub struct Tape {
     /// Strings and keys that are not in the payload as they are.
     pub(super) arena: String,
     /// Scratch of the builder, kept for its capacity.
-    pub(super) open: Vec<super::builder::Open>,
     pub(super) twins: Vec<super::builder::Twin>,
     pub(super) duplicate_keys: u32,
+    /// What it holds was JSON text.
+    pub(super) is_json: bool,
 }
 
 impl Tape {
@@ -89,10 +126,10 @@ impl Tape {
         self.nodes.shrink_to(KEPT_NODES);
         self.arena.clear();
         self.arena.shrink_to(KEPT_ARENA_BYTES);
-        self.open.clear();
         self.twins.clear();
         self.twins.shrink_to(KEPT_NODES);
         self.duplicate_keys = 0;
+        self.is_json = false;
     }
 
     /// Memory held, in bytes.
@@ -101,7 +138,8 @@ impl Tape {
     }
 }
 
-/// A decoded record: a tape, and the payload that its strings lie in. Never empty.
+/// A decoded record: a tape, and the text that its strings lie in (the payload, or the names of its schema) as far as
+/// they are not on the tape. Never empty.
 #[derive(Clone, Copy, Debug)]
 pub struct Document<'a> {
     pub(super) tape: &'a Tape,
@@ -183,8 +221,7 @@ impl<'a> Document<'a> {
 
     /// Was it decoded from JSON text?
     pub fn is_json(self) -> bool {
-        // A binary format's strings are all in the arena, and no JSON text is empty.
-        !self.text.is_empty()
+        self.tape.is_json
     }
 
     /// Tells this tape from all others that live.

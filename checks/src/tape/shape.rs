@@ -67,6 +67,8 @@ pub(super) const UNPLACED: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Shape {
     fields: Vec<Field>,
+    /// By field: its members with a field of their own, in the order in which records have them, as far as there is one.
+    children: Vec<Vec<Child>>,
     /// Learned from records; those that rules name do not count.
     learned: usize,
     limit: usize,
@@ -80,11 +82,9 @@ struct Field {
     parent: FieldId,
     last: Last,
     path: Box<str>,
-    /// Members with a field of their own, in the order in which records have them, as far as there is one.
-    children: Vec<Child>,
-    /// Times that one was put elsewhere.
+    /// Times that one of its members was put elsewhere.
     moves: u32,
-    /// Their positions in `children`, once there are too many to look at each.
+    /// Positions of its children, once there are too many to look at each.
     by_key: Option<HashMap<Box<str>, u32, ahash::RandomState>>,
     elements: Option<FieldId>,
     any_key: Option<FieldId>,
@@ -94,28 +94,37 @@ struct Field {
     pinned: bool,
 }
 
-/// A member with a field of its own, and how JSON has its key where that needs no escapes: with the quote behind it.
+/// A member with a field of its own.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Child {
     pub(super) field: FieldId,
-    /// Bytes of key and quote; 0 where the key is not written plainly, or is too long to be looked at so.
-    len: u32,
-    /// The first sixteen of them, and which of their bits count where there are fewer.
-    head: [u64; 2],
-    mask: [u64; 2],
+    pub(super) key: Written,
 }
 
-impl Child {
-    fn new(field: FieldId, key: &str) -> Self {
+/// How JSON has a key where that needs no escapes: with the quote behind it. Two are the same key if they are equal and
+/// not [empty](Self::is_empty).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    /// Bytes of key and quote; 0 where the key is not written plainly, or is too long to be looked at so.
+    len: u32,
+    /// The first sixteen of them, and zeros where they are fewer.
+    head: [u64; 2],
+}
+
+impl Written {
+    pub(super) fn new(key: &str) -> Self {
         let is_plain = !key.bytes().any(|b| matches!(b, b'"' | b'\\' | 0..0x20));
         let len = if is_plain && key.len() < 16 { key.len() + 1 } else { 0 };
         let mut written = [0; 16];
         for (to, from) in written.iter_mut().zip(key.bytes().chain([b'"'])).take(len) {
             *to = from;
         }
-        let words = |all: u128| [all as u64, (all >> 64) as u64];
-        let mask = u128::MAX.checked_shr(8 * (16 - len as u32)).unwrap_or(0);
-        Self { field, len: len as u32, head: words(u128::from_le_bytes(written)), mask: words(mask) }
+        let all = u128::from_le_bytes(written);
+        Self { len: len as u32, head: [all as u64, (all >> 64) as u64] }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Where key and quote end in a text that has them from `start` on.
@@ -124,16 +133,13 @@ impl Child {
         let text = text.get(start..)?;
         // A value and what ends it follow: of eight bytes less, it is not worth to look at each.
         let first = u64::from_le_bytes(*text.first_chunk()?);
-        if self.len == 0 || (first ^ self.head[0]) & self.mask[0] != 0 {
-            return None;
-        }
-        if self.len > 8 {
+        let differs = if self.len <= 8 {
+            (first ^ self.head[0]) << (64 - 8 * self.len.max(1))
+        } else {
             let second = u64::from_le_bytes(*text.get(8..)?.first_chunk()?);
-            if (second ^ self.head[1]) & self.mask[1] != 0 {
-                return None;
-            }
-        }
-        Some(start + self.len as usize)
+            (first ^ self.head[0]) | (second ^ self.head[1]) << (128 - 8 * self.len)
+        };
+        (self.len != 0 && differs == 0).then_some(start + self.len as usize)
     }
 }
 
@@ -150,6 +156,7 @@ impl Shape {
     pub fn new(limits: &Limits) -> Self {
         let mut shape = Self {
             fields: Vec::new(),
+            children: vec![Vec::new()],
             learned: 0,
             limit: limits.fields.min(1 << 24),
             hasher: ahash::RandomState::new(),
@@ -217,8 +224,8 @@ impl Shape {
 
     /// Members of an object that rules name by key.
     pub(crate) fn pinned_children(&self, object: FieldId) -> Vec<FieldId> {
-        let children = self.field(object).map_or(&[][..], |f| &f.children);
-        children.iter().map(|c| c.field).filter(|c| self.is_pinned(*c)).collect()
+        let children = self.children(object).iter().map(|c| c.field);
+        children.filter(|c| self.is_pinned(*c)).collect()
     }
 
     /// One step of [`Self::intern`].
@@ -248,11 +255,11 @@ impl Shape {
     /// The field of a member, and its position among its object's children ([`UNPLACED`] when it
     /// has no field of its own name). `guess` is the position after the member before it.
     pub(super) fn member(&mut self, object: FieldId, key: &str, guess: u32) -> (FieldId, u32) {
-        let Some(field) = self.field(object) else {
+        if object == FieldId::FOLDED {
             return (FieldId::FOLDED, UNPLACED);
-        };
+        }
         // The common case, kept apart: the keys of the record before, in the same order.
-        if let Some(child) = field.children.get(guess as usize)
+        if let Some(child) = self.expected(object, guess)
             && self.has_key(child.field, key)
         {
             return (child.field, guess);
@@ -266,7 +273,11 @@ impl Shape {
     /// The member that is expected at this position among an object's children.
     #[inline]
     pub(super) fn expected(&self, object: FieldId, guess: u32) -> Option<&Child> {
-        self.field(object)?.children.get(guess as usize)
+        self.children.get(object.0 as usize)?.get(guess as usize)
+    }
+
+    fn children(&self, object: FieldId) -> &[Child] {
+        self.children.get(object.0 as usize).map_or(&[], Vec::as_slice)
     }
 
     /// The field of an array's elements.
@@ -287,29 +298,33 @@ impl Shape {
         let field = self.field(object)?;
         if let Some(by_key) = &field.by_key {
             let position = *by_key.get(key)?;
-            return Some((field.children[position as usize].field, position));
+            return Some((self.children(object)[position as usize].field, position));
         }
+        let children = self.children(object);
         // From the guess on, then around: a skipped optional member is found at the second look.
-        let guess = (guess as usize).min(field.children.len());
+        let guess = (guess as usize).min(children.len());
         let found = |range: std::ops::Range<usize>| {
             let start = range.start;
-            let offset = field.children[range].iter().position(|c| self.has_key(c.field, key))?;
+            let offset = children[range].iter().position(|c| self.has_key(c.field, key))?;
             Some(start + offset)
         };
-        let position = found(guess..field.children.len()).or_else(|| found(0..guess))?;
-        Some((field.children[position].field, position as u32))
+        let position = found(guess..children.len()).or_else(|| found(0..guess))?;
+        Some((children[position].field, position as u32))
     }
 
     /// A member came after those that it was expected before: it is expected there from now on. Gives its position,
     /// which still is before the guess, as it may have come a second time.
     fn follow(&mut self, object: FieldId, position: u32, guess: u32) -> u32 {
         let (from, to) = (position as usize, guess as usize);
-        let Some(field) = self.fields.get_mut(object.0 as usize) else { return position };
-        if from >= to || to > field.children.len() || field.moves >= MOVES_MAX {
+        let at = object.0 as usize;
+        let (Some(field), Some(children)) = (self.fields.get_mut(at), self.children.get_mut(at)) else {
+            return position;
+        };
+        if from >= to || to > children.len() || field.moves >= MOVES_MAX {
             return position;
         }
         field.moves += 1;
-        field.children[from..to].rotate_left(1);
+        children[from..to].rotate_left(1);
         if field.by_key.is_some() {
             self.index_children(object);
         }
@@ -327,7 +342,7 @@ impl Shape {
         let Some(field) = self.field(object) else {
             return (FieldId::FOLDED, UNPLACED);
         };
-        if !field.collapsed && field.children.len() >= most {
+        if !field.collapsed && self.children(object).len() >= most {
             self.collapse(object);
         }
         let collapsed = self.field(object).is_some_and(|f| f.collapsed);
@@ -336,7 +351,7 @@ impl Shape {
             return (any.unwrap_or_else(|| self.learn(object, Last::AnyKey)), UNPLACED);
         }
         let id = self.learn(object, Last::Key(key.into()));
-        let position = self.field(object).map_or(0, |f| f.children.len() as u32).wrapping_sub(1);
+        let position = (self.children(object).len() as u32).wrapping_sub(1);
         (id, if id == FieldId::FOLDED { UNPLACED } else { position })
     }
 
@@ -363,21 +378,23 @@ impl Shape {
         let key = if let Last::Key(key) = &last { Some(key.clone()) } else { None };
         let is_elements = matches!(last, Last::Elements);
         self.fields.push(Field::new(parent, last, path.into()));
-        let Some(parent) = self.fields.get_mut(parent.0 as usize) else {
+        self.children.push(Vec::new());
+        let at = parent.0 as usize;
+        let (Some(field), Some(children)) = (self.fields.get_mut(at), self.children.get_mut(at)) else {
             return id;
         };
         match key {
             Some(key) => {
-                let position = parent.children.len() as u32;
-                parent.children.push(Child::new(id, &key));
-                if let Some(by_key) = &mut parent.by_key {
+                let position = children.len() as u32;
+                children.push(Child { field: id, key: Written::new(&key) });
+                if let Some(by_key) = &mut field.by_key {
                     by_key.insert(key, position);
-                } else if parent.children.len() > SCANNED_CHILDREN {
-                    self.index_children(self.fields[id.0 as usize].parent);
+                } else if children.len() > SCANNED_CHILDREN {
+                    self.index_children(parent);
                 }
             }
-            None if is_elements => parent.elements = Some(id),
-            None => parent.any_key = Some(id),
+            None if is_elements => field.elements = Some(id),
+            None => field.any_key = Some(id),
         }
         id
     }
@@ -388,7 +405,9 @@ impl Shape {
         if let Some(field) = self.field_mut(object) {
             field.collapsed = true;
             field.by_key = None;
-            field.children.retain(|child| kept.contains(&child.field));
+        }
+        if let Some(children) = self.children.get_mut(object.0 as usize) {
+            children.retain(|child| kept.contains(&child.field));
         }
         if kept.len() > SCANNED_CHILDREN {
             self.index_children(object);
@@ -397,8 +416,7 @@ impl Shape {
 
     fn index_children(&mut self, object: FieldId) {
         let mut by_key = HashMap::with_hasher(self.hasher.clone());
-        let children = self.field(object).map_or(&[][..], |f| &f.children);
-        for (position, child) in children.iter().enumerate() {
+        for (position, child) in self.children(object).iter().enumerate() {
             if let Some(Field { last: Last::Key(key), .. }) = self.field(child.field) {
                 by_key.insert(key.clone(), position as u32);
             }
@@ -423,7 +441,6 @@ impl Field {
             parent,
             last,
             path,
-            children: Vec::new(),
             moves: 0,
             by_key: None,
             elements: None,

@@ -300,17 +300,20 @@ fn the_builder_takes_any_format_and_refuses_nonsense() {
     let (mut shape, mut tape) = (Shape::new(&limits()), Tape::new());
     let mut b = Builder::new(&mut shape, &mut tape, &limits(), 10);
     (|| {
-        b.begin_object()?;
-        b.key("n")?;
-        b.f64(f64::NAN)?;
-        b.key("raw")?;
-        b.bytes(&[0, 65, 255])?;
-        b.key("list")?;
-        b.begin_array()?;
-        b.u64(7)?;
-        b.u64(u64::MAX)?;
-        b.end_array()?;
-        b.end_object()
+        let record = b.record();
+        let mut object = b.begin_object(record)?;
+        let n = b.key(&mut object, "n")?;
+        b.f64(n, f64::NAN)?;
+        let raw = b.key(&mut object, "raw")?;
+        b.bytes(raw, &[0, 65, 255])?;
+        let list = b.key(&mut object, "list")?;
+        let mut list = b.begin_array(list)?;
+        for n in [7, u64::MAX] {
+            let element = b.element(&mut list);
+            b.u64(element, n)?;
+        }
+        b.end_array(list)?;
+        b.end_object(object)
     })()
     .unwrap();
     let document = b.finish().unwrap();
@@ -318,36 +321,71 @@ fn the_builder_takes_any_format_and_refuses_nonsense() {
     assert_eq!(document.root().get("raw").and_then(Value::as_str), Some("\0A\u{ff}"));
     assert_eq!(document.root().get("list").and_then(|l| l.elements().next()?.as_i64()), Some(7));
 
-    type Step = fn(&mut Builder<'_, '_>) -> Result<(), DecodeFailure>;
-    let nonsense: [&[Step]; 6] = [
-        &[|b| b.key("a")],
-        &[|b| b.begin_object(), |b| b.null()],
-        &[|b| b.begin_object(), |b| b.key("a"), |b| b.end_object()],
-        &[|b| b.begin_object(), |b| b.key("a"), |b| b.key("b")],
-        &[|b| b.begin_array(), |b| b.end_object()],
-        &[|b| b.null(), |b| b.null()],
+    type Steps = fn(&mut Builder<'_, '_>) -> Result<(), DecodeFailure>;
+    let nonsense: [Steps; 7] = [
+        |_| Ok(()),
+        |b| {
+            let record = b.record();
+            let mut object = b.begin_object(record)?;
+            let _vacant = b.key(&mut object, "a")?;
+            b.end_object(object)
+        },
+        |b| {
+            let record = b.record();
+            let mut object = b.begin_object(record)?;
+            let _vacant = b.key(&mut object, "a")?;
+            let second = b.key(&mut object, "b")?;
+            b.null(second)?;
+            b.end_object(object)
+        },
+        |b| {
+            let (record, second) = (b.record(), b.record());
+            b.null(record)?;
+            b.null(second)
+        },
+        |b| {
+            let record = b.record();
+            let mut outer = b.begin_array(record)?;
+            let (first, second) = (b.element(&mut outer), b.element(&mut outer));
+            let _inner = b.begin_array(first)?;
+            b.null(second)
+        },
+        |b| {
+            let record = b.record();
+            let mut outer = b.begin_array(record)?;
+            let first = b.element(&mut outer);
+            let _inner = b.begin_array(first)?;
+            b.end_array(outer)
+        },
+        |b| {
+            let record = b.record();
+            b.begin_array(record).map(drop)
+        },
     ];
     for steps in nonsense {
         let mut b = Builder::new(&mut shape, &mut tape, &limits(), 10);
-        let failure = steps.iter().try_for_each(|step| step(&mut b)).expect_err("nonsense");
+        let failure = steps(&mut b).and_then(|()| b.finish().map(drop)).expect_err("nonsense");
         assert_eq!(failure.reason, reason::INTERNAL);
     }
-    let mut b = Builder::new(&mut shape, &mut tape, &limits(), 10);
-    b.begin_array().unwrap();
-    assert!(b.finish().is_err());
 }
 
 #[test]
 fn claims_of_a_binary_format_are_bounded_by_its_payload() {
     let (mut shape, mut tape) = (Shape::new(&limits()), Tape::new());
     let mut b = Builder::new(&mut shape, &mut tape, &limits(), 10);
-    b.begin_array().unwrap();
-    let written = (0..u64::MAX).take_while(|_| b.null().is_ok()).count();
+    let record = b.record();
+    let mut array = b.begin_array(record).unwrap();
+    let mut null = || {
+        let element = b.element(&mut array);
+        b.null(element)
+    };
+    let written = (0..u64::MAX).take_while(|_| null().is_ok()).count();
     assert!(written < 10_000, "{written}");
 
     let limits = Limits { message_bytes: 10, ..limits() };
     let mut b = Builder::new(&mut shape, &mut tape, &limits, 10);
-    let failure = b.str(&"x".repeat(1 << 20)).expect_err("too large");
+    let record = b.record();
+    let failure = b.str(record, &"x".repeat(1 << 20)).expect_err("too large");
     assert_eq!(failure.reason, reason::TOO_LARGE);
 }
 

@@ -2,7 +2,7 @@
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
-use crate::tape::{Builder, DecodeFailure, reason};
+use crate::tape::{Array, Builder, DecodeFailure, Object, Place, reason};
 
 pub(super) fn document(text: &str, builder: &mut Builder<'_, '_>) -> Result<(), DecodeFailure> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -17,7 +17,8 @@ pub(super) fn value<'de, D: de::Deserializer<'de>>(
     failure: impl FnOnce(D::Error) -> DecodeFailure,
 ) -> Result<(), DecodeFailure> {
     let mut refused = None;
-    let parsed = Sink { builder, refused: &mut refused }.deserialize(deserializer);
+    let record = builder.record();
+    let parsed = Sink { builder, refused: &mut refused }.at(record).deserialize(deserializer);
     match refused {
         Some(refused) => Err(refused),
         None => parsed.map_err(failure),
@@ -63,22 +64,28 @@ struct Sink<'b, 's, 't> {
 }
 
 impl<'s, 't> Sink<'_, 's, 't> {
-    fn put<E: de::Error>(
+    fn put<T, E: de::Error>(
         &mut self,
-        write: impl FnOnce(&mut Builder<'s, 't>) -> Result<(), DecodeFailure>,
-    ) -> Result<(), E> {
+        write: impl FnOnce(&mut Builder<'s, 't>) -> Result<T, DecodeFailure>,
+    ) -> Result<T, E> {
         write(self.builder).map_err(|failure| {
             *self.refused = Some(failure);
             E::custom("refused")
         })
     }
 
-    fn again(&mut self) -> Sink<'_, 's, 't> {
-        Sink { builder: self.builder, refused: self.refused }
+    /// The value of this place.
+    fn at<'b>(&'b mut self, place: Place) -> ValueSink<'b, 's, 't> {
+        ValueSink { sink: Sink { builder: self.builder, refused: self.refused }, place }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Sink<'_, '_, '_> {
+struct ValueSink<'b, 's, 't> {
+    sink: Sink<'b, 's, 't>,
+    place: Place,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueSink<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -86,7 +93,7 @@ impl<'de> DeserializeSeed<'de> for Sink<'_, '_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Sink<'_, '_, '_> {
+impl<'de> Visitor<'de> for ValueSink<'_, '_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -94,62 +101,84 @@ impl<'de> Visitor<'de> for Sink<'_, '_, '_> {
     }
 
     fn visit_unit<E: de::Error>(mut self) -> Result<(), E> {
-        self.put(Builder::null)
+        self.sink.put(|b| b.null(self.place))
     }
 
     fn visit_bool<E: de::Error>(mut self, value: bool) -> Result<(), E> {
-        self.put(|b| b.bool(value))
+        self.sink.put(|b| b.bool(self.place, value))
     }
 
     fn visit_i64<E: de::Error>(mut self, value: i64) -> Result<(), E> {
-        self.put(|b| b.i64(value))
+        self.sink.put(|b| b.i64(self.place, value))
     }
 
     fn visit_u64<E: de::Error>(mut self, value: u64) -> Result<(), E> {
-        self.put(|b| b.u64(value))
+        self.sink.put(|b| b.u64(self.place, value))
     }
 
     fn visit_f64<E: de::Error>(mut self, value: f64) -> Result<(), E> {
-        self.put(|b| b.f64(value))
+        self.sink.put(|b| b.f64(self.place, value))
     }
 
     fn visit_str<E: de::Error>(mut self, value: &str) -> Result<(), E> {
-        self.put(|b| b.str(value))
+        self.sink.put(|b| b.str(self.place, value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        self.put(Builder::begin_array)?;
-        while elements.next_element_seed(self.again())?.is_some() {}
-        self.put(Builder::end_array)
+        let mut array = self.sink.put(|b| b.begin_array(self.place))?;
+        loop {
+            let element = Element { sink: &mut self.sink, array: &mut array };
+            if elements.next_element_seed(element)?.is_none() {
+                return self.sink.put(|b| b.end_array(array));
+            }
+        }
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
-        self.put(Builder::begin_object)?;
-        while members.next_key_seed(KeySink(self.again()))?.is_some() {
-            members.next_value_seed(self.again())?;
+        let mut object = self.sink.put(|b| b.begin_object(self.place))?;
+        while let Some(member) = members.next_key_seed(Key { sink: &mut self.sink, object: &mut object })? {
+            members.next_value_seed(self.sink.at(member))?;
         }
-        self.put(Builder::end_object)
+        self.sink.put(|b| b.end_object(object))
     }
 }
 
-struct KeySink<'b, 's, 't>(Sink<'b, 's, 't>);
+/// An element, if there is one.
+struct Element<'b, 'p, 's, 't> {
+    sink: &'b mut Sink<'p, 's, 't>,
+    array: &'b mut Array,
+}
 
-impl<'de> DeserializeSeed<'de> for KeySink<'_, '_, '_> {
+impl<'de> DeserializeSeed<'de> for Element<'_, '_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let place = self.sink.builder.element(self.array);
+        self.sink.at(place).deserialize(deserializer)
+    }
+}
+
+struct Key<'b, 'p, 's, 't> {
+    sink: &'b mut Sink<'p, 's, 't>,
+    object: &'b mut Object,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_, '_, '_, '_> {
+    type Value = Place;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Place, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for KeySink<'_, '_, '_> {
-    type Value = ();
+impl Visitor<'_> for Key<'_, '_, '_, '_> {
+    type Value = Place;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E: de::Error>(mut self, key: &str) -> Result<(), E> {
-        self.0.put(|b| b.key(key))
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<Place, E> {
+        self.sink.put(|b| b.key(self.object, key))
     }
 }
