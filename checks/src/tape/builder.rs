@@ -197,13 +197,13 @@ impl<'s, 't> Builder<'s, 't> {
         Ok(self.member(object, place))
     }
 
-    /// The same where the text goes on from `start` with the key that is expected next, and a quote: gives the end of
-    /// both too.
+    /// The same where the text goes on from `start` with the key that is expected next, a quote and a colon: gives the
+    /// end of them too.
     #[inline(always)]
     pub(super) fn expected_key(&mut self, object: &mut Object, start: usize) -> Option<(Place, usize)> {
         let child = self.shape.expected(object.field, object.guess)?;
         let end = child.key.end_within(self.text.as_bytes(), start)?;
-        let key_len = (end - start) as u32 - 1;
+        let key_len = (end - start) as u32 - 2;
         let place = Place { field: child.field, key: start as u32, key_len, flags: 0, depth: 0 };
         object.guess += 1;
         Some((self.member(object, place), end))

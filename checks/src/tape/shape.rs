@@ -101,11 +101,11 @@ pub(super) struct Child {
     pub(super) key: Written,
 }
 
-/// How JSON has a key where that needs no escapes: with the quote behind it. Two are the same key if they are equal and
-/// not [empty](Self::is_empty).
+/// How nearly all JSON has a key: with the quote and the colon behind it. Two are the same key if they are equal and not
+/// [empty](Self::is_empty).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Written {
-    /// Bytes of key and quote; 0 where the key is not written plainly, or is too long to be looked at so.
+    /// Bytes of all that; 0 where the key needs escapes, or is too long to be looked at so.
     len: u32,
     /// The first sixteen of them, and zeros where they are fewer.
     head: [u64; 2],
@@ -114,9 +114,9 @@ pub(super) struct Written {
 impl Written {
     pub(super) fn new(key: &str) -> Self {
         let is_plain = !key.bytes().any(|b| matches!(b, b'"' | b'\\' | 0..0x20));
-        let len = if is_plain && key.len() < 16 { key.len() + 1 } else { 0 };
+        let len = if is_plain && key.len() <= 14 { key.len() + 2 } else { 0 };
         let mut written = [0; 16];
-        for (to, from) in written.iter_mut().zip(key.bytes().chain([b'"'])).take(len) {
+        for (to, from) in written.iter_mut().zip(key.bytes().chain(*b"\":")).take(len) {
             *to = from;
         }
         let all = u128::from_le_bytes(written);
@@ -127,7 +127,7 @@ impl Written {
         self.len == 0
     }
 
-    /// Where key and quote end in a text that has them from `start` on.
+    /// Where it ends in a text that has it from `start` on.
     #[inline]
     pub(super) fn end_within(&self, text: &[u8], start: usize) -> Option<usize> {
         let text = text.get(start..)?;

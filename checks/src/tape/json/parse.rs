@@ -91,10 +91,6 @@ impl Parser<'_, '_, '_> {
                     None => self.other_key(&mut object, at)?,
                 };
                 (byte, at) = self.token(end)?;
-                if byte != b':' {
-                    return None;
-                }
-                (byte, at) = self.token(at)?;
                 at = self.value(member, byte, at)?;
                 (byte, at) = self.token(at)?;
                 match byte {
@@ -135,19 +131,20 @@ impl Parser<'_, '_, '_> {
         self.bytes.get(at..)?.starts_with(rest).then_some(at + rest.len())
     }
 
+    /// Any key, and the colon.
     #[cold]
     fn other_key(&mut self, object: &mut Object, start: usize) -> Option<(Place, usize)> {
         let end = self.run(start)?;
-        match self.bytes[end] {
-            b'"' => {
-                Some((self.builder.key(object, self.text.get(start..end)?).ok()?, end + 1))
-            }
+        let (place, end) = match self.bytes[end] {
+            b'"' => (self.builder.key(object, self.text.get(start..end)?).ok()?, end + 1),
             b'\\' => {
                 let (key, end) = self.unescape(start, end)?;
-                Some((self.builder.key_in_arena(object, key).ok()?, end))
+                (self.builder.key_in_arena(object, key).ok()?, end)
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        let (colon, end) = self.token(end)?;
+        (colon == b':').then_some((place, end))
     }
 
     #[inline(always)]
