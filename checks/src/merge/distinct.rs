@@ -1,7 +1,5 @@
 //! Distinct values: exact hashes while they are few, HyperLogLog registers beyond.
 
-use std::cmp::Ordering;
-
 use super::{DISTINCT_EXACT_MAX, DISTINCT_PRECISION, union};
 use crate::report::DistinctSummary;
 
@@ -42,11 +40,14 @@ impl DistinctSummary {
 }
 
 /// Counts a hash: its top bits choose the register, the zeros that lead the rest raise it.
+#[inline]
 pub(crate) fn raise(registers: &mut [u8], hash: u64) {
-    let rest = hash << DISTINCT_PRECISION;
-    let rank = (rest.leading_zeros().min(64 - DISTINCT_PRECISION) + 1) as u8;
-    let register = &mut registers[(hash >> (64 - DISTINCT_PRECISION)) as usize];
-    if rank.cmp(register) == Ordering::Greater {
+    // Where all of the rest are zeros, the bit behind it ends them.
+    let rest = hash << DISTINCT_PRECISION | 1 << (DISTINCT_PRECISION - 1);
+    let rank = (rest.leading_zeros() + 1) as u8;
+    if let Some(register) = registers.get_mut((hash >> (64 - DISTINCT_PRECISION)) as usize)
+        && rank > *register
+    {
         *register = rank;
     }
 }

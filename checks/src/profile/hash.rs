@@ -37,6 +37,7 @@ pub fn scalar(data: Data<'_>) -> Option<u64> {
 }
 
 /// Hash of an integer.
+#[inline]
 pub fn integer(n: i64) -> u64 {
     word(n as u64, Tag::Integer)
 }
@@ -47,6 +48,7 @@ pub fn unsigned(n: u64) -> u64 {
 }
 
 /// Hash of a number: that of the integer if it is one.
+#[inline]
 pub fn float(n: f64) -> u64 {
     match as_integer(n) {
         Some(Integer::Signed(n)) => integer(n),
@@ -67,6 +69,7 @@ pub fn key(key: &[u8]) -> u64 {
 }
 
 /// Hash of a string.
+#[inline]
 pub fn text(s: &str) -> u64 {
     bytes(s.as_bytes(), Tag::Text)
 }
@@ -77,13 +80,16 @@ pub(super) enum Integer {
     Unsigned(u64),
 }
 
+#[inline]
 pub(super) fn as_integer(n: f64) -> Option<Integer> {
     const TWO_63: f64 = 9_223_372_036_854_775_808.0;
-    if n.trunc() != n {
-        return None;
+    if n.abs() < TWO_63 {
+        let whole = n as i64;
+        return (whole as f64 == n).then_some(Integer::Signed(whole));
     }
     match n {
-        n if (-TWO_63..TWO_63).contains(&n) => Some(Integer::Signed(n as i64)),
+        // All of them are whole.
+        n if n == -TWO_63 => Some(Integer::Signed(i64::MIN)),
         n if (TWO_63..2.0 * TWO_63).contains(&n) => Some(Integer::Unsigned(n as u64)),
         _ => None,
     }

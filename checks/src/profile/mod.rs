@@ -19,11 +19,11 @@ mod tests;
 
 use crate::limits::Limits;
 use crate::merge::{TOP_VALUES_MAX, fold_fields};
-use crate::report::{FieldSummary, TextSummary};
-use crate::tape::{Data, Document, FieldId, PathStep, Shape, Value};
+use crate::report::{DistinctSummary, FieldSummary, TextSummary, TopSummary};
+use crate::tape::{Data, Document, FieldId, PathStep, Shape};
 pub(crate) use numbers::Numbers;
 use times::{Moment, Times};
-use values::{Distinct, Forms, Top};
+use values::{Distinct, Forms, Top, of_booleans};
 
 pub use numbers::RELATIVE_ERROR;
 pub use read::DistinctEstimate;
@@ -72,6 +72,16 @@ struct Scalars {
     forms: Option<Box<Forms>>,
 }
 
+impl Scalars {
+    #[inline]
+    fn add(&mut self, hash: u64, data: Data<'_>, scratch: &mut Vec<u64>) {
+        // What is listed as frequent was counted as different when it came to be listed.
+        if !self.top.add(hash, data, scratch) {
+            self.distinct.add(hash);
+        }
+    }
+}
+
 impl Profile {
     /// An empty profile.
     pub fn new(limits: &Limits) -> Self {
@@ -90,13 +100,12 @@ impl Profile {
         if self.columns.len() < shape.len() {
             self.columns.resize_with(shape.len(), Column::default);
         }
-        for value in document.values() {
-            match value.field().index().and_then(|at| self.columns.get_mut(at)) {
-                Some(column) => {
-                    column.add(value, record_ms, (self.top_values, self.string_bytes), &mut self.scratch);
-                }
+        let kept = (self.top_values, self.string_bytes);
+        for (field, data, characters) in document.measured() {
+            match self.columns.get_mut(field.0 as usize) {
+                Some(column) => column.add(data, characters, record_ms, kept, &mut self.scratch),
                 None => {
-                    let is_scalar = !matches!(value.data(), Data::Object { .. } | Data::Array { .. });
+                    let is_scalar = !matches!(data, Data::Object { .. } | Data::Array { .. });
                     self.folded += u64::from(is_scalar);
                 }
             }
@@ -139,14 +148,15 @@ impl Profile {
 }
 
 impl Column {
+    #[inline]
     fn add(
         &mut self,
-        value: Value<'_>,
+        data: Data<'_>,
+        characters: u32,
         record_ms: Option<i64>,
-        (top_values, string_bytes): (usize, usize),
+        kept: (usize, usize),
         scratch: &mut Vec<u64>,
     ) {
-        let data = value.data();
         match data {
             Data::Null => self.null += 1,
             Data::Bool(b) => {
@@ -156,18 +166,29 @@ impl Column {
             Data::I64(n) => {
                 self.integer += 1;
                 self.number(n as f64);
+                self.time(Moment::of(data), record_ms);
+                self.scalars(kept).add(hash::integer(n), data, scratch);
             }
             Data::U64(n) => {
                 self.integer += 1;
                 self.number(n as f64);
+                self.scalars(kept).add(hash::unsigned(n), data, scratch);
             }
             Data::F64(n) => {
                 self.number += 1;
                 self.number(n);
+                self.time(Moment::of(data), record_ms);
+                self.scalars(kept).add(hash::float(n), data, scratch);
             }
             Data::Str(s) => {
                 self.empty += u64::from(s.is_empty());
-                self.length(value.characters() as u32);
+                self.length(characters);
+                self.time(Moment::of(data), record_ms);
+                let (scalars, hash) = (self.scalars(kept), hash::text(s));
+                if Forms::samples(hash) {
+                    scalars.forms.get_or_insert_default().add(s, 1);
+                }
+                scalars.add(hash, data, scratch);
             }
             Data::Object { len } => {
                 self.object += 1;
@@ -178,38 +199,48 @@ impl Column {
                 self.empty += u64::from(len == 0);
             }
         }
-        if let Some(moment) = Moment::of(data) {
-            self.times.get_or_insert_default().add(moment, record_ms);
-        }
-        if let Some(hash) = hash::scalar(data) {
-            let scalars = self.scalars.get_or_insert_with(|| {
-                let top = Top::new(top_values, string_bytes);
-                Box::new(Scalars { top, distinct: Distinct::default(), forms: None })
-            });
-            if let Data::Str(text) = data
-                && Forms::samples(hash)
-            {
-                scalars.forms.get_or_insert_default().add(text, 1);
-            }
-            // What is listed as frequent was counted as different when it came to be listed.
-            if !scalars.top.add(hash, data, scratch) {
-                scalars.distinct.add(hash);
-            }
-        }
     }
 
+    #[inline]
     fn number(&mut self, x: f64) {
         self.numbers.get_or_insert_default().add(x);
     }
 
+    #[inline]
+    fn time(&mut self, moment: Option<Moment>, record_ms: Option<i64>) {
+        if let Some(moment) = moment {
+            self.times.get_or_insert_default().add(moment, record_ms);
+        }
+    }
+
+    #[inline]
+    fn scalars(&mut self, (top_values, string_bytes): (usize, usize)) -> &mut Scalars {
+        self.scalars.get_or_insert_with(|| {
+            let top = Top::new(top_values, string_bytes);
+            Box::new(Scalars { top, distinct: Distinct::default(), forms: None })
+        })
+    }
+
+    #[inline]
     fn length(&mut self, characters: u32) {
-        if self.string == 0 {
+        if self.string == 0 || characters < self.length_min {
             self.length_min = characters;
         }
         self.string += 1;
-        self.length_min = self.length_min.min(characters);
         self.length_max = self.length_max.max(characters);
         self.length_sum = self.length_sum.saturating_add(characters.into());
+    }
+
+    /// Different values and the frequent ones among them; booleans, which are counted anyway, come in here only.
+    fn values(&self) -> (Option<DistinctSummary>, Option<TopSummary>) {
+        let scalars = self.scalars.as_deref();
+        let mut values = (scalars.map(|s| s.distinct.summary()), scalars.map(|s| s.top.summary()));
+        if self.boolean > 0 {
+            let (distinct, top) = of_booleans(self.truthy, self.boolean - self.truthy);
+            values.0.get_or_insert_default().merge(&distinct);
+            values.1.get_or_insert_default().merge(&top);
+        }
+        values
     }
 
     fn present(&self) -> u64 {
@@ -226,6 +257,7 @@ impl Column {
         let forms = |s: &Scalars| s.top.forms().or_else(|| s.forms.as_deref().cloned());
         let forms = self.scalars.as_deref().and_then(forms).unwrap_or_default();
         let (formats, texts_seen) = forms.summary();
+        let (distinct, top) = self.values();
         FieldSummary {
             path: path.to_owned(),
             records,
@@ -241,8 +273,8 @@ impl Column {
             truthy: self.truthy,
             numeric: self.numbers.as_ref().map(|n| n.summary()),
             text: (self.string > 0).then_some(text),
-            distinct: self.scalars.as_ref().map(|s| s.distinct.summary()),
-            top: self.scalars.as_ref().map(|s| s.top.summary()),
+            distinct,
+            top,
             times: self.times.as_ref().map(|times| times.summary()),
             formats,
             texts_seen,

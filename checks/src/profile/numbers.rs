@@ -25,6 +25,9 @@ const LOG2: [f64; 7] = [
 const BINS_A_DOUBLING: f64 = 34.656_203_751_888_33;
 const ASTRAY: f64 = 5e-4;
 
+/// What is added to a number for its last bits to be those of the integer next to it: it leaves no room for others.
+const TO_INTEGER: f64 = 6_755_399_441_055_744.0;
+
 /// Bin of a positive number that is not subnormal: index i holds (gamma^(i-1), gamma^i].
 #[inline]
 fn index_of(x: f64) -> i32 {
@@ -35,13 +38,13 @@ fn index_of(x: f64) -> i32 {
     let square = u * u;
     let log2 = (a + b * u) + square * ((c + d * u) + square * ((e + f * u) + square * g));
     let index = (f64::from(exponent) + log2) * BINS_A_DOUBLING;
-    // Rounded up, without the call that `ceil` is on older processors.
-    let whole = index as i32;
-    let above = index - f64::from(whole);
-    if above.abs() < ASTRAY || above.abs() > 1.0 - ASTRAY {
+    // Rounded up, by way of the integer next to it.
+    let rounded = index + TO_INTEGER;
+    let above = index - (rounded - TO_INTEGER);
+    if above.abs() < ASTRAY {
         return exact_index_of(x);
     }
-    whole + i32::from(above > 0.0)
+    rounded.to_bits() as i32 + i32::from(above > 0.0)
 }
 
 /// The same by the logarithm itself: what the index is.
@@ -60,9 +63,7 @@ pub(super) fn value_of(index: i32) -> f64 {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Numbers {
-    count: u64,
-    mean: f64,
-    m2: f64,
+    moments: Moments,
     min: f64,
     max: f64,
     positive: Bins,
@@ -72,12 +73,22 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
+    #[inline]
     pub(crate) fn add(&mut self, x: f64) {
         if !x.is_finite() {
             self.not_finite += 1;
             return;
         }
-        self.moments(x);
+        if self.moments.is_empty() {
+            (self.min, self.max, self.moments.mean) = (x, x, x);
+        }
+        if x < self.min {
+            self.min = x;
+        }
+        if x > self.max {
+            self.max = x;
+        }
+        self.moments.add(x);
         let magnitude = x.abs();
         if magnitude < f64::MIN_POSITIVE {
             self.zeros += 1;
@@ -88,13 +99,84 @@ impl Numbers {
         }
     }
 
-    /// Welford's update.
-    fn moments(&mut self, x: f64) {
-        if self.count == 0 {
-            (self.min, self.max) = (x, x);
+    pub(crate) fn summary(&self) -> NumericSummary {
+        let moments = self.moments.whole();
+        NumericSummary {
+            count: moments.count,
+            not_finite: self.not_finite,
+            min: self.min,
+            max: self.max,
+            mean: moments.mean.clamp(self.min, self.max),
+            // Rounding may leave it a hair below zero.
+            m2: moments.m2.max(0.0),
+            zeros: self.zeros,
+            positive: self.positive.summary(),
+            negative: self.negative.summary(),
         }
-        self.min = self.min.min(x);
-        self.max = self.max.max(x);
+    }
+
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.positive.heap_bytes() + self.negative.heap_bytes()
+    }
+}
+
+/// Count, mean and squared deviations. Numbers are added up in batches, less the mean of those before: one division for
+/// all of them, and as exact as Welford's update. The deviation of the whole is at least about as large as what is
+/// added up, as the mean is that of numbers that count too, so next to nothing cancels out.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+struct Moments {
+    /// Without the batch.
+    count: u64,
+    mean: f64,
+    m2: f64,
+    /// Of the batch: its numbers, the sum of what they are above the mean, and of its squares.
+    batch: u64,
+    above: f64,
+    squares: f64,
+}
+
+/// Numbers of a batch.
+const BATCH: u64 = 64;
+/// A deviation whose square is larger is not added up in a batch: the sum might not be finite.
+const SQUARE_MAX: f64 = 1e300;
+
+impl Moments {
+    fn is_empty(&self) -> bool {
+        self.count + self.batch == 0
+    }
+
+    /// Takes a finite number; of the first one the mean is known.
+    #[inline]
+    fn add(&mut self, x: f64) {
+        let above = x - self.mean;
+        let square = above * above;
+        if square > SQUARE_MAX {
+            return self.add_alone(x);
+        }
+        self.above += above;
+        self.squares += square;
+        self.batch += 1;
+        if self.batch == BATCH {
+            *self = self.whole();
+        }
+    }
+
+    /// The same, the batch included.
+    fn whole(mut self) -> Self {
+        if self.batch == 0 {
+            return self;
+        }
+        let count = self.count + self.batch;
+        let mean_above = self.above / count as f64;
+        self.m2 = (self.m2 + (self.squares - self.above * mean_above)).min(f64::MAX);
+        Self { count, mean: self.mean + mean_above, m2: self.m2, ..Self::default() }
+    }
+
+    /// Welford's update.
+    #[cold]
+    fn add_alone(&mut self, x: f64) {
+        *self = self.whole();
         self.count += 1;
         let n = self.count as f64;
         let delta = x - self.mean;
@@ -106,25 +188,6 @@ impl Numbers {
             self.mean = self.mean * ((n - 1.0) / n) + x / n;
             self.m2 = f64::MAX;
         }
-    }
-
-    pub(crate) fn summary(&self) -> NumericSummary {
-        NumericSummary {
-            count: self.count,
-            not_finite: self.not_finite,
-            min: self.min,
-            max: self.max,
-            mean: self.mean.clamp(self.min, self.max),
-            // Rounding may leave it a hair below zero.
-            m2: self.m2.max(0.0),
-            zeros: self.zeros,
-            positive: self.positive.summary(),
-            negative: self.negative.summary(),
-        }
-    }
-
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.positive.heap_bytes() + self.negative.heap_bytes()
     }
 }
 
@@ -139,13 +202,10 @@ struct Bins {
 }
 
 impl Bins {
+    #[inline]
     fn add(&mut self, index: i32) {
-        if self.counts.is_empty() {
-            self.first = index;
-            self.counts.push(0);
-        }
-        let at = index - self.first;
-        match usize::try_from(at).ok().and_then(|at| self.counts.get_mut(at)) {
+        // Below the first one it is far above the last one.
+        match self.counts.get_mut(index.wrapping_sub(self.first) as u32 as usize) {
             Some(count) if *count < u32::MAX => *count += 1,
             Some(count) => {
                 *count = 1;
@@ -163,6 +223,10 @@ impl Bins {
     #[cold]
     fn add_outside(&mut self, index: i32) {
         const MOST: i32 = BINS_MAX as i32;
+        if self.counts.is_empty() {
+            self.first = index;
+            self.counts.push(0);
+        }
         let last = self.first + self.counts.len() as i32 - 1;
         let lowest = index.max(last) - MOST + 1;
         let index = index.max(lowest);

@@ -6,7 +6,7 @@ use crate::redact::is_sensitive;
 use crate::report::{DistinctSummary, ReasonCount, TopSummary, TopValue};
 use crate::tape::Data;
 
-use super::hash::{Integer, as_integer};
+use super::hash::{self, Integer, as_integer};
 
 /// Distinct values: sorted hashes, then registers.
 #[derive(Debug, Default)]
@@ -91,7 +91,7 @@ pub(super) struct Top {
     slots: Vec<Slot>,
     settled: u32,
     /// By the lowest bits of a hash, open addressing: one more than the index of its slot, 0 where there is none. A
-    /// power of two, and at least twice the slots; empty while so few are there that all are looked at.
+    /// power of two, and at least twice the slots.
     index: Box<[u16]>,
     /// No value that is not counted has occurred more often.
     floor: u64,
@@ -113,8 +113,8 @@ struct Told {
     value: Kept,
 }
 
-/// So many are looked at one by one.
-const UNINDEXED_MAX: usize = 8;
+/// Places of the first index.
+const INDEX_MIN: usize = 16;
 
 #[derive(Debug)]
 enum Kept {
@@ -146,31 +146,42 @@ impl Top {
 
     /// Takes a scalar; others have no hash. Gives whether it was counted already. What is in `scratch` is of no
     /// account: it is there so that nothing is allocated.
+    #[inline]
     pub(super) fn add(&mut self, hash: u64, data: Data<'_>, scratch: &mut Vec<u64>) -> bool {
-        if let Some(at) = self.find(hash)
-            && let Some(slot) = self.slots.get_mut(at)
-        {
-            slot.upper += 1;
-            let is_second = at >= self.settled as usize && slot.upper == self.floor + 2;
-            if is_second && self.floor > 0 {
-                self.tell(at, data);
+        match self.find(hash) {
+            Ok(at) => {
+                let Some(slot) = self.slots.get_mut(at) else { return true };
+                slot.upper += 1;
+                let is_second = at >= self.settled as usize && slot.upper == self.floor + 2;
+                if is_second && self.floor > 0 {
+                    self.tell(at, data);
+                }
+                true
             }
-            return true;
+            Err(place) => {
+                self.enter(hash, place, data, scratch);
+                false
+            }
         }
+    }
+
+    fn enter(&mut self, hash: u64, place: usize, data: Data<'_>, scratch: &mut Vec<u64>) {
+        let mut place = place;
         if self.slots.len() >= self.most as usize {
             self.push_out(scratch);
+            place = self.vacant(hash);
+        } else if 2 * self.slots.len() >= self.index.len() {
+            self.grow();
+            place = self.vacant(hash);
         }
         let at = self.slots.len();
         self.slots.push(Slot { hash, upper: self.floor + 1 });
+        if let Some(entry) = self.index.get_mut(place) {
+            *entry = at as u16 + 1;
+        }
         if self.floor == 0 {
             self.tell(at, data);
         }
-        match self.index.len() {
-            0 if at < UNINDEXED_MAX => {}
-            0 => self.build_index(),
-            _ => self.enter(hash, at),
-        }
-        false
     }
 
     /// Notes what the value of a slot is.
@@ -184,43 +195,42 @@ impl Top {
         }
     }
 
+    /// The slot of a hash, or the place in the index where it would be noted.
     #[inline]
-    fn find(&self, hash: u64) -> Option<usize> {
-        if self.index.is_empty() {
-            return self.slots.iter().position(|slot| slot.hash == hash);
-        }
-        let mut place = self.place(hash);
+    fn find(&self, hash: u64) -> Result<usize, usize> {
+        let mask = self.index.len().wrapping_sub(1);
+        let mut place = hash as usize & mask;
         loop {
-            let at = usize::from(*self.index.get(place)?).checked_sub(1)?;
-            if self.slots.get(at).is_some_and(|slot| slot.hash == hash) {
-                return Some(at);
+            let noted = self.index.get(place).map_or(0, |noted| usize::from(*noted));
+            match self.slots.get(noted.wrapping_sub(1)) {
+                Some(slot) if slot.hash == hash => return Ok(noted - 1),
+                Some(_) => place = (place + 1) & mask,
+                None => return Err(place),
             }
-            place = (place + 1) & (self.index.len() - 1);
         }
     }
 
-    fn place(&self, hash: u64) -> usize {
-        hash as usize & (self.index.len() - 1)
-    }
-
-    /// Notes where the hash of a slot is to be found.
-    fn enter(&mut self, hash: u64, at: usize) {
-        let mut place = self.place(hash);
+    /// Where the hash of a slot is to be noted.
+    fn vacant(&self, hash: u64) -> usize {
+        let mask = self.index.len() - 1;
+        let mut place = hash as usize & mask;
         while self.index[place] != 0 {
-            place = (place + 1) & (self.index.len() - 1);
+            place = (place + 1) & mask;
         }
-        self.index[place] = at as u16 + 1;
+        place
     }
 
     #[cold]
-    fn build_index(&mut self) {
-        let places = (2 * self.most as usize).next_power_of_two();
-        match self.index.len() {
-            0 => self.index = vec![0; places].into_boxed_slice(),
-            _ => self.index.fill(0),
-        }
+    fn grow(&mut self) {
+        let places = (4 * self.index.len()).max(INDEX_MIN);
+        self.index = vec![0; places].into_boxed_slice();
+        self.note_all();
+    }
+
+    fn note_all(&mut self) {
         for at in 0..self.slots.len() {
-            self.enter(self.slots[at].hash, at);
+            let place = self.vacant(self.slots[at].hash);
+            self.index[place] = at as u16 + 1;
         }
     }
 
@@ -249,9 +259,8 @@ impl Top {
             self.told.truncate(kept);
             self.told.shrink_to_fit();
         }
-        if !self.index.is_empty() {
-            self.build_index();
-        }
+        self.index.fill(0);
+        self.note_all();
     }
 
     /// What is listed: hash, most occurrences, what is told of it.
@@ -314,6 +323,16 @@ impl Top {
             + self.told.capacity() * size_of::<Told>()
             + texts.sum::<usize>()
     }
+}
+
+/// The same of booleans that came so often.
+pub(super) fn of_booleans(truthy: u64, falsy: u64) -> (DistinctSummary, TopSummary) {
+    let (mut distinct, mut values) = (Distinct::default(), Vec::new());
+    for (value, count) in [(false, falsy), (true, truthy)].into_iter().filter(|(_, count)| *count > 0) {
+        distinct.add(hash::boolean(value));
+        values.push(TopValue { value: value.to_string(), count, error: 0 });
+    }
+    (distinct.summary(), TopSummary { values, floor: 0 })
 }
 
 /// What tells cut strings apart: an ellipsis and 8 digits of the hash.
@@ -385,7 +404,6 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::hash;
     use super::*;
 
     fn add(top: &mut Top, data: Data<'_>) {

@@ -209,6 +209,20 @@ impl<'a> Document<'a> {
         self.tape.nodes.iter().map(move |node| (node.field, self.data(node)))
     }
 
+    /// The same, and of a string how many characters it has (of others 0).
+    #[inline]
+    pub(crate) fn measured(self) -> impl Iterator<Item = (FieldId, Data<'a>, u32)> {
+        self.tape.nodes.iter().map(move |node| {
+            let data = self.data(node);
+            let characters = match data {
+                Data::Str(s) if node.flags & STRING_IS_ASCII != 0 => s.len(),
+                Data::Str(s) => s.chars().count(),
+                _ => 0,
+            };
+            (node.field, data, characters as u32)
+        })
+    }
+
     /// All values as [`Value`]s, in the order of [`Self::nodes`].
     pub fn values(self) -> impl ExactSizeIterator<Item = Value<'a>> + Clone {
         (0..self.tape.nodes.len() as u32).map(move |index| Value { document: self, index })
