@@ -80,16 +80,20 @@ impl Format {
 }
 
 /// When a `date-time` or `date` is, in ms since the epoch (a date at its beginning in UTC), and which of them it is.
-/// Most other texts cost three comparisons.
 pub(crate) fn moment(text: &str) -> Option<(Format, i64)> {
-    let bytes = text.as_bytes();
-    if bytes.len() < 10 || bytes[4] != b'-' || bytes[7] != b'-' {
+    if !may_be_moment(text.as_bytes()) {
         return None;
     }
-    match bytes.len() {
+    match text.len() {
         10 => Some((Format::Date, time::date_ms(text)?)),
         _ => Some((Format::DateTime, time::date_time_ms(text)?)),
     }
+}
+
+/// Has it the dashes of a [`moment`]?
+#[inline]
+pub(crate) fn may_be_moment(text: &[u8]) -> bool {
+    matches!(text, [_, _, _, _, b'-', _, _, b'-', _, _, ..])
 }
 
 /// The form that a text has, where it can be told from the text alone: `paid` is no host's name, though it could be.

@@ -73,12 +73,9 @@ struct Scalars {
 }
 
 impl Scalars {
-    #[inline]
-    fn add(&mut self, hash: u64, data: Data<'_>, scratch: &mut Vec<u64>) {
-        // What is listed as frequent was counted as different when it came to be listed.
-        if !self.top.add(hash, data, scratch) {
-            self.distinct.add(hash);
-        }
+    fn new((top_values, string_bytes): (usize, usize)) -> Box<Self> {
+        let top = Top::new(top_values, string_bytes);
+        Box::new(Self { top, distinct: Distinct::default(), forms: None })
     }
 }
 
@@ -157,38 +154,53 @@ impl Column {
         kept: (usize, usize),
         scratch: &mut Vec<u64>,
     ) {
-        match data {
-            Data::Null => self.null += 1,
-            Data::Bool(b) => {
-                self.boolean += 1;
-                self.truthy += u64::from(b);
-            }
+        let (hash, number) = match data {
             Data::I64(n) => {
                 self.integer += 1;
-                self.number(n as f64);
-                self.time(Moment::of(data), record_ms);
-                self.scalars(kept).add(hash::integer(n), data, scratch);
+                (hash::integer(n), Some(n as f64))
             }
             Data::U64(n) => {
                 self.integer += 1;
-                self.number(n as f64);
-                self.scalars(kept).add(hash::unsigned(n), data, scratch);
+                (hash::unsigned(n), Some(n as f64))
             }
             Data::F64(n) => {
                 self.number += 1;
-                self.number(n);
-                self.time(Moment::of(data), record_ms);
-                self.scalars(kept).add(hash::float(n), data, scratch);
+                (hash::float(n), Some(n))
             }
             Data::Str(s) => {
-                self.empty += u64::from(s.is_empty());
                 self.length(characters);
-                self.time(Moment::of(data), record_ms);
-                let (scalars, hash) = (self.scalars(kept), hash::text(s));
-                if Forms::samples(hash) {
-                    scalars.forms.get_or_insert_default().add(s, 1);
-                }
-                scalars.add(hash, data, scratch);
+                (hash::text(s), None)
+            }
+            Data::Null | Data::Bool(_) | Data::Object { .. } | Data::Array { .. } => {
+                return self.count(data);
+            }
+        };
+        if let Some(number) = number {
+            self.numbers.get_or_insert_default().add(number);
+        }
+        if Moment::may_be(data)
+            && let Some(moment) = Moment::of(data)
+        {
+            self.times.get_or_insert_default().add(moment, record_ms);
+        }
+        let scalars = self.scalars.get_or_insert_with(|| Scalars::new(kept));
+        if Forms::samples(hash)
+            && let Data::Str(text) = data
+        {
+            scalars.forms.get_or_insert_default().add(text, 1);
+        }
+        // What is listed as frequent was counted as different when it came to be listed.
+        if !scalars.top.add(hash, data, scratch) {
+            scalars.distinct.add(hash);
+        }
+    }
+
+    /// What is only counted.
+    fn count(&mut self, data: Data<'_>) {
+        match data {
+            Data::Bool(b) => {
+                self.boolean += 1;
+                self.truthy += u64::from(b);
             }
             Data::Object { len } => {
                 self.object += 1;
@@ -198,27 +210,8 @@ impl Column {
                 self.array += 1;
                 self.empty += u64::from(len == 0);
             }
+            _ => self.null += 1,
         }
-    }
-
-    #[inline]
-    fn number(&mut self, x: f64) {
-        self.numbers.get_or_insert_default().add(x);
-    }
-
-    #[inline]
-    fn time(&mut self, moment: Option<Moment>, record_ms: Option<i64>) {
-        if let Some(moment) = moment {
-            self.times.get_or_insert_default().add(moment, record_ms);
-        }
-    }
-
-    #[inline]
-    fn scalars(&mut self, (top_values, string_bytes): (usize, usize)) -> &mut Scalars {
-        self.scalars.get_or_insert_with(|| {
-            let top = Top::new(top_values, string_bytes);
-            Box::new(Scalars { top, distinct: Distinct::default(), forms: None })
-        })
     }
 
     #[inline]
@@ -227,6 +220,7 @@ impl Column {
             self.length_min = characters;
         }
         self.string += 1;
+        self.empty += u64::from(characters == 0);
         self.length_max = self.length_max.max(characters);
         self.length_sum = self.length_sum.saturating_add(characters.into());
     }

@@ -43,6 +43,17 @@ pub(super) struct Moment {
 }
 
 impl Moment {
+    /// A first look: most values are no time, nor look like one.
+    #[inline]
+    pub(super) fn may_be(data: Data<'_>) -> bool {
+        match data {
+            Data::I64(n) => n >= EPOCH_SECONDS.start,
+            Data::F64(n) => n >= EPOCH_SECONDS.start as f64,
+            Data::Str(text) => format::may_be_moment(text.as_bytes()),
+            _ => false,
+        }
+    }
+
     /// The time that a value is, if it is one.
     pub(super) fn of(data: Data<'_>) -> Option<Self> {
         match data {

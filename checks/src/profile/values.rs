@@ -15,10 +15,17 @@ pub(super) struct Distinct {
 }
 
 impl Distinct {
+    #[inline]
     pub(super) fn add(&mut self, hash: u64) {
-        if !self.summary.registers.is_empty() {
+        if self.summary.registers.is_empty() {
+            self.add_exact(hash);
+        } else {
             raise(&mut self.summary.registers, hash);
-        } else if let Err(at) = self.summary.hashes.binary_search(&hash) {
+        }
+    }
+
+    fn add_exact(&mut self, hash: u64) {
+        if let Err(at) = self.summary.hashes.binary_search(&hash) {
             self.summary.hashes.insert(at, hash);
             if self.summary.hashes.len() > DISTINCT_EXACT_MAX {
                 self.summary.make_dense();
