@@ -86,7 +86,7 @@ impl Avro {
     /// # Errors
     /// It is none of this schema, or beyond the limits.
     pub fn decode<'a>(
-        &self,
+        &'a self,
         datum: &[u8],
         shape: &mut Shape,
         tape: &'a mut Tape,
@@ -160,7 +160,8 @@ impl Decoder {
         shape: &mut Shape,
         now_ms: i64,
     ) -> (Decoded<'a>, Option<SchemaVerdict>) {
-        let Some(registry) = &mut self.registry else {
+        let Self { tape, limits, registry } = self;
+        let Some(registry) = registry else {
             if how.format == ValueFormat::Auto {
                 return (Decoded::NotDecoded { format: format::FRAMED }, None);
             }
@@ -170,8 +171,8 @@ impl Decoder {
         let decoded = registry.schema(id, now_ms).and_then(|schema| match schema {
             Fetched::Protobuf => Ok((Decoded::NotDecoded { format: format::PROTOBUF }, None)),
             Fetched::Json(schema) => {
-                let document = json::decode(rest, shape, &mut self.tape, &self.limits)?;
-                let verdict = schema.filter(|_| !how.has_json_file).map(|schema| {
+                let document = json::decode(rest, shape, tape, limits)?;
+                let verdict = schema.as_ref().filter(|_| !how.has_json_file).map(|schema| {
                     match schema.is_valid(document, shape) {
                         true => SchemaVerdict::Valid,
                         false => SchemaVerdict::Violation(schema.first_error(document, &how.redact)),
@@ -180,10 +181,10 @@ impl Decoder {
                 Ok((Decoded::Document(document), verdict))
             }
             Fetched::Avro(plan) => {
-                let document = avro::decode(rest, &plan, shape, &mut self.tape, &self.limits)?;
+                let document = avro::decode(rest, plan, shape, tape, limits)?;
                 let verdict = match &how.reader {
                     None => (!how.has_json_file).then_some(SchemaVerdict::Valid),
-                    Some(reader) => Some(match avro::resolve(rest, &plan, reader) {
+                    Some(reader) => Some(match avro::resolve(rest, plan, reader) {
                         Ok(()) => SchemaVerdict::Valid,
                         // The library quotes the value, wherever in the document it stands.
                         Err(_) if !how.redact.paths().is_empty() => SchemaVerdict::Violation(

@@ -31,11 +31,11 @@ const AWAY_MAX_MS: i64 = 60_000;
 const REQUESTS_A_SECOND: u64 = 20;
 
 /// A schema as far as it is used.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Fetched {
-    Avro(Arc<Plan>),
+    Avro(Plan),
     /// The rest of the value is JSON; of this schema, if it could be compiled.
-    Json(Option<Arc<Schema>>),
+    Json(Option<Schema>),
     Protobuf,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Registry {
     runtime: tokio::runtime::Handle,
     limits: Limits,
     shared: Arc<Shared>,
-    known: HashMap<u32, Known>,
+    known: HashMap<u32, Known, ahash::RandomState>,
     cap: RateCap,
     away: Option<Away>,
 }
@@ -100,7 +100,7 @@ impl Registry {
             runtime,
             limits: limits.clone(),
             shared,
-            known: HashMap::new(),
+            known: HashMap::default(),
             cap: RateCap::new(REQUESTS_A_SECOND, now_ms),
             away: None,
         })
@@ -108,11 +108,24 @@ impl Registry {
 
     /// The schema of this id. Waits for the registry at most `limits.remote_timeout_ms`, and only
     /// if it has not failed lately.
-    pub(crate) fn schema(&mut self, id: u32, now_ms: i64) -> Result<Fetched, DecodeFailure> {
+    pub(crate) fn schema(&mut self, id: u32, now_ms: i64) -> Result<&Fetched, DecodeFailure> {
+        if !matches!(self.known.get(&id), Some(Known::Schema(_))) {
+            let fetched = self.ask(id, now_ms)?;
+            self.make_room();
+            self.known.insert(id, Known::Schema(fetched));
+        }
         match self.known.get(&id) {
-            Some(Known::Schema(schema)) => return Ok(schema.clone()),
-            Some(Known::Not { failure, until_ms }) if now_ms < *until_ms => return Err(failure.clone()),
-            _ => {}
+            Some(Known::Schema(schema)) => Ok(schema),
+            _ => Err(DecodeFailure::new(reason::INTERNAL, format!("schema {id} was just here"))),
+        }
+    }
+
+    /// The schema of an id that is not here.
+    fn ask(&mut self, id: u32, now_ms: i64) -> Result<Fetched, DecodeFailure> {
+        if let Some(Known::Not { failure, until_ms }) = self.known.get(&id)
+            && now_ms < *until_ms
+        {
+            return Err(failure.clone());
         }
         let unavailable =
             |why: String| Err(DecodeFailure::new(reason::SCHEMA_UNAVAILABLE, format!("schema {id}: {why}")));
@@ -132,8 +145,6 @@ impl Registry {
         match fetched {
             Ok(schema) => {
                 self.works();
-                self.make_room();
-                self.known.insert(id, Known::Schema(schema.clone()));
                 Ok(schema)
             }
             Err(Miss::Unknown) => {
@@ -243,7 +254,7 @@ async fn fetch(
         "PROTOBUF" => Ok(Fetched::Protobuf),
         "JSON" if !answer.references.is_empty() => Ok(Fetched::Json(None)),
         "JSON" => match Schema::compile(&answer.schema, limits) {
-            Ok(schema) => Ok(Fetched::Json(Some(Arc::new(schema)))),
+            Ok(schema) => Ok(Fetched::Json(Some(schema))),
             Err(error) => {
                 tracing::warn!("schema {id}: {error}: its values are decoded, but not held against it");
                 Ok(Fetched::Json(None))
@@ -253,7 +264,7 @@ async fn fetch(
             Err(Miss::Unusable("it refers to other schemas, which is not supported yet".to_owned()))
         }
         "AVRO" => match Plan::compile(&answer.schema) {
-            Ok(plan) => Ok(Fetched::Avro(Arc::new(plan))),
+            Ok(plan) => Ok(Fetched::Avro(plan)),
             Err(why) => Err(Miss::Unusable(format!("not an Avro schema: {why}"))),
         },
         other => Err(Miss::Unusable(format!("of a type that is not known: {other:?}"))),
