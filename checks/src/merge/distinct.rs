@@ -45,9 +45,8 @@ pub(crate) fn raise(registers: &mut [u8], hash: u64) {
     // Where all of the rest are zeros, the bit behind it ends them.
     let rest = hash << DISTINCT_PRECISION | 1 << (DISTINCT_PRECISION - 1);
     let rank = (rest.leading_zeros() + 1) as u8;
-    if let Some(register) = registers.get_mut((hash >> (64 - DISTINCT_PRECISION)) as usize)
-        && rank > *register
-    {
-        *register = rank;
+    if let Some(register) = registers.get_mut((hash >> (64 - DISTINCT_PRECISION)) as usize) {
+        // Written in any case: which is the larger one cannot be guessed.
+        *register = rank.max(*register);
     }
 }

@@ -20,7 +20,7 @@ mod tests;
 use crate::limits::Limits;
 use crate::merge::{TOP_VALUES_MAX, fold_fields};
 use crate::report::{DistinctSummary, FieldSummary, TextSummary, TopSummary};
-use crate::tape::{Data, Document, FieldId, PathStep, Shape};
+use crate::tape::{Data, Document, Extent, FieldId, PathStep, Shape};
 pub(crate) use numbers::Numbers;
 use times::{Moment, Times};
 use values::{Distinct, Forms, Top, of_booleans};
@@ -100,9 +100,9 @@ impl Profile {
             self.columns.resize_with(shape.len(), Column::default);
         }
         let kept = (self.top_values, self.string_bytes);
-        for (field, data, characters) in document.measured() {
+        for (field, data, extent) in document.measured() {
             match self.columns.get_mut(field.0 as usize) {
-                Some(column) => column.add(data, characters, record_ms, kept, &mut self.scratch),
+                Some(column) => column.add(data, extent, record_ms, kept, &mut self.scratch),
                 None => {
                     let is_scalar = !matches!(data, Data::Object { .. } | Data::Array { .. });
                     self.folded += u64::from(is_scalar);
@@ -151,7 +151,7 @@ impl Column {
     fn add(
         &mut self,
         data: Data<'_>,
-        characters: u32,
+        extent: Extent<'_>,
         record_ms: Option<i64>,
         kept: (usize, usize),
         scratch: &mut Vec<u64>,
@@ -170,8 +170,8 @@ impl Column {
                 (hash::float(n), Some(n))
             }
             Data::Str(s) => {
-                self.length(characters);
-                (hash::text(s), None)
+                self.length(extent.characters);
+                (hash::text_within(s, extent.beyond), None)
             }
             Data::Null | Data::Bool(_) | Data::Object { .. } | Data::Array { .. } => {
                 return self.count(data);

@@ -198,6 +198,14 @@ impl Data<'_> {
     }
 }
 
+/// How long a string is, and where.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Extent<'a> {
+    pub(crate) characters: u32,
+    /// What it lies in, from where it begins.
+    pub(crate) beyond: &'a [u8],
+}
+
 impl<'a> Document<'a> {
     /// The document as a tree.
     pub fn root(self) -> Value<'a> {
@@ -209,17 +217,17 @@ impl<'a> Document<'a> {
         self.tape.nodes.iter().map(move |node| (node.field, self.data(node)))
     }
 
-    /// The same, and of a string how many characters it has (of others 0).
+    /// The same, with what is known of strings.
     #[inline]
-    pub(crate) fn measured(self) -> impl Iterator<Item = (FieldId, Data<'a>, u32)> {
+    pub(crate) fn measured(self) -> impl Iterator<Item = (FieldId, Data<'a>, Extent<'a>)> {
         self.tape.nodes.iter().map(move |node| {
             let data = self.data(node);
-            let characters = match data {
-                Data::Str(s) if node.flags & STRING_IS_ASCII != 0 => s.len(),
-                Data::Str(s) => s.chars().count(),
-                _ => 0,
-            };
-            (node.field, data, characters as u32)
+            let Data::Str(s) = data else { return (node.field, data, Extent::default()) };
+            let text = if node.flags & STRING_IN_ARENA != 0 { &self.tape.arena } else { self.text };
+            let beyond = text.as_bytes().get(node.high() as usize..).unwrap_or_default();
+            let is_ascii = node.flags & STRING_IS_ASCII != 0;
+            let characters = if is_ascii { s.len() } else { s.chars().count() };
+            (node.field, data, Extent { characters: characters as u32, beyond })
         })
     }
 

@@ -180,9 +180,9 @@ impl Parser<'_, '_, '_> {
                 }
             };
             let (low, high) = (ends(sixteen as u64), ends((sixteen >> 64) as u64));
-            if low | high != 0 {
-                let bits = if low != 0 { low.trailing_zeros() } else { 64 + high.trailing_zeros() };
-                return Some(at + bits as usize / 8);
+            let found = u128::from(high) << 64 | u128::from(low);
+            if found != 0 {
+                return Some(at + found.trailing_zeros() as usize / 8);
             }
             at += 16;
         }
@@ -249,7 +249,8 @@ impl Parser<'_, '_, '_> {
         let is_negative = *self.bytes.get(start)? == b'-';
         let at = start + usize::from(is_negative);
         let (whole, count) = self.digits(at)?;
-        if count == 0 || (count > 1 && self.bytes[at] == b'0') {
+        // Not `&&`: how many digits there are cannot be guessed.
+        if (count == 0) | ((count > 1) & (self.bytes.get(at) == Some(&b'0'))) {
             return None;
         }
         let at = at + count;
