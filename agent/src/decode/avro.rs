@@ -77,28 +77,45 @@ impl<'a> Reader<'a> {
         self.whole.len() - self.rest.len()
     }
 
+    #[cold]
     fn malformed(&self, what: impl std::fmt::Display) -> DecodeFailure {
         DecodeFailure::new(reason::AVRO_MALFORMED, format!("{what} at byte {}", self.at()))
     }
 
+    #[cold]
+    fn truncated(&self, len: usize) -> DecodeFailure {
+        let detail = format!("{len} bytes are due at byte {}, and {} are left", self.at(), self.rest.len());
+        DecodeFailure::new(reason::TRUNCATED, detail)
+    }
+
+    #[inline]
     fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeFailure> {
-        let Some((taken, rest)) = self.rest.split_at_checked(len) else {
-            let detail =
-                format!("{len} bytes are due at byte {}, and {} are left", self.at(), self.rest.len());
-            return Err(DecodeFailure::new(reason::TRUNCATED, detail));
-        };
+        let Some((taken, rest)) = self.rest.split_at_checked(len) else { return Err(self.truncated(len)) };
         self.rest = rest;
         Ok(taken)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeFailure> {
-        let mut bytes = [0; N];
-        bytes.copy_from_slice(self.take(N)?);
-        Ok(bytes)
+        let Some((bytes, rest)) = self.rest.split_first_chunk() else { return Err(self.truncated(N)) };
+        self.rest = rest;
+        Ok(*bytes)
     }
 
     /// Variable-length zig-zag.
+    #[inline]
     fn long(&mut self) -> Result<i64, DecodeFailure> {
+        // One byte is enough for most: lengths, branches, small numbers.
+        match self.rest {
+            [byte @ 0..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(zig_zag((*byte).into()))
+            }
+            _ => self.long_of_bytes(),
+        }
+    }
+
+    fn long_of_bytes(&mut self) -> Result<i64, DecodeFailure> {
         let mut value: u64 = 0;
         for shift in (0..).step_by(7).take(10) {
             let [byte] = self.array::<1>()?;
@@ -107,22 +124,25 @@ impl<'a> Reader<'a> {
             }
             value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
-                return Ok((value >> 1) as i64 ^ -((value & 1) as i64));
+                return Ok(zig_zag(value));
             }
         }
         Err(self.malformed("an integer of more than 64 bits"))
     }
 
+    #[inline]
     fn len(&mut self) -> Result<usize, DecodeFailure> {
         let len = self.long()?;
         usize::try_from(len).map_err(|_| self.malformed(format_args!("a length of {len}")))
     }
 
+    #[inline]
     fn bytes(&mut self) -> Result<&'a [u8], DecodeFailure> {
         let len = self.len()?;
         self.take(len)
     }
 
+    #[inline]
     fn str(&mut self) -> Result<&'a str, DecodeFailure> {
         let bytes = self.bytes()?;
         std::str::from_utf8(bytes).map_err(|e| {
@@ -141,6 +161,8 @@ impl<'a> Reader<'a> {
         Ok(count.unsigned_abs())
     }
 
+    /// The common kinds; [`Self::other`] has the rest.
+    #[inline(always)]
     fn value(
         &mut self,
         plan: &Plan,
@@ -149,39 +171,29 @@ impl<'a> Reader<'a> {
         out: &mut Builder<'_, '_>,
     ) -> Result<(), DecodeFailure> {
         match node {
-            Node::Null => out.null(at),
+            Node::String => out.copied_str(at, self.str()?),
+            Node::Long => out.i64(at, self.long()?),
+            Node::Double => out.f64(at, f64::from_le_bytes(self.array()?)),
             Node::Boolean => match self.array()? {
                 [0] => out.bool(at, false),
                 [1] => out.bool(at, true),
                 [other] => Err(self.malformed(format_args!("a boolean of {other}"))),
             },
-            Node::Int => {
-                let value = self.long()?;
-                let value =
-                    i32::try_from(value).map_err(|_| self.malformed(format_args!("an int of {value}")))?;
-                out.i64(at, value.into())
-            }
-            Node::Long => out.i64(at, self.long()?),
-            Node::Float => out.f64(at, f32::from_le_bytes(self.array()?).into()),
-            Node::Double => out.f64(at, f64::from_le_bytes(self.array()?)),
-            Node::Bytes => out.bytes(at, self.bytes()?),
-            Node::String => out.str(at, self.str()?),
-            Node::Fixed(size) => out.bytes(at, self.take(*size)?),
-            Node::Enum(symbols) => {
-                let index = self.long()?;
-                match usize::try_from(index).ok().and_then(|i| symbols.get(i)) {
-                    Some(symbol) => out.symbol(at, symbol),
-                    None => Err(self.malformed(format_args!("symbol {index} of {}", symbols.len()))),
-                }
-            }
-            Node::Union(branches) => {
-                let index = self.long()?;
-                match usize::try_from(index).ok().and_then(|i| branches.get(i)) {
-                    Some(branch) => self.value(plan, plan.node(*branch), at, out),
-                    None => Err(self.malformed(format_args!("branch {index} of {}", branches.len()))),
-                }
-            }
-            Node::Array(_) | Node::Map(_) | Node::Record(_) => {
+            Node::Null => out.null(at),
+            _ => self.other(plan, node, at, out),
+        }
+    }
+
+    #[inline(never)]
+    fn other(
+        &mut self,
+        plan: &Plan,
+        node: &Node,
+        at: Place,
+        out: &mut Builder<'_, '_>,
+    ) -> Result<(), DecodeFailure> {
+        match node {
+            Node::Record(_) | Node::Array(_) | Node::Map(_) => {
                 self.depth += 1;
                 if self.depth > NESTING_MAX {
                     let detail = format!("nested deeper than {NESTING_MAX} at byte {}", self.at());
@@ -190,6 +202,29 @@ impl<'a> Reader<'a> {
                 let container = self.container(plan, node, at, out);
                 self.depth -= 1;
                 container
+            }
+            Node::Union(branches) => {
+                let index = self.long()?;
+                match usize::try_from(index).ok().and_then(|i| branches.get(i)) {
+                    Some(branch) => self.value(plan, plan.node(*branch), at, out),
+                    None => Err(self.malformed(format_args!("branch {index} of {}", branches.len()))),
+                }
+            }
+            Node::Int => {
+                let value = self.long()?;
+                let value =
+                    i32::try_from(value).map_err(|_| self.malformed(format_args!("an int of {value}")))?;
+                out.i64(at, value.into())
+            }
+            Node::Float => out.f64(at, f32::from_le_bytes(self.array()?).into()),
+            Node::Bytes => out.bytes(at, self.bytes()?),
+            Node::Fixed(size) => out.bytes(at, self.take(*size)?),
+            Node::Enum(symbols) => {
+                let index = self.long()?;
+                match usize::try_from(index).ok().and_then(|i| symbols.get(i)) {
+                    Some(symbol) => out.symbol(at, symbol),
+                    None => Err(self.malformed(format_args!("symbol {index} of {}", symbols.len()))),
+                }
             }
             Node::Decimal { size, scale } => {
                 let unscaled = match size {
@@ -220,7 +255,9 @@ impl<'a> Reader<'a> {
                 }
                 out.end_object(duration)
             }
-            Node::Pending => Err(DecodeFailure::new(reason::INTERNAL, "a name without a schema")),
+            Node::String | Node::Long | Node::Double | Node::Boolean | Node::Null | Node::Pending => {
+                Err(DecodeFailure::new(reason::INTERNAL, "a name without a schema"))
+            }
         }
     }
 
@@ -296,6 +333,11 @@ impl<'a> Reader<'a> {
             },
         }
     }
+}
+
+/// Signed numbers by size: 0, -1, 1, -2, 2.
+fn zig_zag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 /// Lower-case, with dashes (RFC 9562).

@@ -252,16 +252,19 @@ impl<'s, 't> Builder<'s, 't> {
     }
 
     /// null
+    #[inline]
     pub fn null(&mut self, at: Place) -> Outcome {
         self.scalar(at, Scalar::NULL)
     }
 
     /// A boolean.
+    #[inline]
     pub fn bool(&mut self, at: Place, value: bool) -> Outcome {
         self.scalar(at, Scalar::bool(value))
     }
 
     /// An integer.
+    #[inline]
     pub fn i64(&mut self, at: Place, value: i64) -> Outcome {
         self.scalar(at, Scalar::i64(value))
     }
@@ -272,6 +275,7 @@ impl<'s, 't> Builder<'s, 't> {
     }
 
     /// Any other number, NaN and the infinities included.
+    #[inline]
     pub fn f64(&mut self, at: Place, value: f64) -> Outcome {
         self.scalar(at, Scalar::f64(value))
     }
@@ -283,6 +287,16 @@ impl<'s, 't> Builder<'s, 't> {
         if value.is_ascii() {
             flags |= STRING_IS_ASCII;
         }
+        self.scalar(at, Scalar { kind: Kind::Str, flags, bits: pack(start, value.len() as u32) })
+    }
+
+    /// A string that lies in no text of the builder's: it is copied.
+    #[inline]
+    pub fn copied_str(&mut self, at: Place, value: &str) -> Outcome {
+        self.room(value.len())?;
+        let start = self.tape.arena.len() as u32;
+        self.tape.arena.push_str(value);
+        let flags = if value.is_ascii() { STRING_IN_ARENA | STRING_IS_ASCII } else { STRING_IN_ARENA };
         self.scalar(at, Scalar { kind: Kind::Str, flags, bits: pack(start, value.len() as u32) })
     }
 
@@ -399,12 +413,20 @@ impl<'s, 't> Builder<'s, 't> {
         Ok((start as u32, true))
     }
 
+    #[inline]
     fn room(&self, bytes: usize) -> Outcome {
         if self.tape.arena.len().saturating_add(bytes) > self.arena_bytes_max {
-            let detail = format!("strings of more than {} bytes", self.arena_bytes_max);
-            return Err(DecodeFailure::new(reason::TOO_LARGE, detail));
+            return Err(self.no_room());
         }
         Ok(())
+    }
+
+    #[cold]
+    fn no_room(&self) -> DecodeFailure {
+        DecodeFailure::new(
+            reason::TOO_LARGE,
+            format!("strings of more than {} bytes", self.arena_bytes_max),
+        )
     }
 
     /// Of members with the same key only the last stays, as with every common JSON library.
