@@ -423,10 +423,7 @@ impl<'s, 't> Builder<'s, 't> {
 
     #[cold]
     fn no_room(&self) -> DecodeFailure {
-        DecodeFailure::new(
-            reason::TOO_LARGE,
-            format!("strings of more than {} bytes", self.arena_bytes_max),
-        )
+        DecodeFailure::new(reason::TOO_LARGE, format!("strings of more than {} bytes", self.arena_bytes_max))
     }
 
     /// Of members with the same key only the last stays, as with every common JSON library.
@@ -445,7 +442,8 @@ impl<'s, 't> Builder<'s, 't> {
         let mut kept = 0;
         for i in 0..twins.len() {
             let shadowed = i + 1 < twins.len()
-                && twins[i].tag == twins[i + 1].tag && key_of(&twins[i]) == key_of(&twins[i + 1]);
+                && twins[i].tag == twins[i + 1].tag
+                && key_of(&twins[i]) == key_of(&twins[i + 1]);
             if shadowed {
                 twins[kept] = twins[i];
                 kept += 1;

@@ -27,7 +27,7 @@ pub use builder::{Array, Builder, Name, Names, Object, Place};
 pub use excerpt::printable;
 pub(crate) use excerpt::{excerpt, redacted};
 pub use failure::{DecodeFailure, reason};
-pub(crate) use node::{Extent, Kind};
 pub use node::{Data, Document, Elements, Members, Tape, Value};
+pub(crate) use node::{Extent, Kind};
 pub use path::push_step;
 pub use shape::{FieldId, PathStep, Shape};

@@ -296,7 +296,9 @@ impl Parser<'_, '_, '_> {
         let word = match self.bytes.get(at..)?.first_chunk() {
             Some(eight) => u64::from_le_bytes(*eight),
             // The last ones of the text, and zeros behind them.
-            None => u64::from_le_bytes(*self.bytes.last_chunk()?) >> (8 * (at + 8 - self.bytes.len())).min(63),
+            None => {
+                u64::from_le_bytes(*self.bytes.last_chunk()?) >> (8 * (at + 8 - self.bytes.len())).min(63)
+            }
         };
         // Digits are now 0 to 9; the first other byte has one of its upper bits set, or gets one.
         let digits = word ^ (ONES * u64::from(b'0'));
