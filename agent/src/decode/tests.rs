@@ -76,6 +76,35 @@ fn the_rules_of_a_topic_go_before_recognition() {
     assert_eq!(seen(Some(b""), Json), "empty");
 }
 
+/// Records of several schemas in one topic: fields in another order, more of them, names that are too long to be compared
+/// at one glance.
+#[test]
+fn fields_are_found_by_name_in_any_order() {
+    use apache_avro::types::Value;
+    const LONG: &str = "a_name_of_more_than_fourteen_bytes";
+    let schema = |fields: &[&str]| {
+        let field = |name: &&str| format!(r#"{{"name":"{name}","type":"string"}}"#);
+        let fields: Vec<String> = fields.iter().map(field).collect();
+        format!(r#"{{"type":"record","name":"r","fields":[{}]}}"#, fields.join(","))
+    };
+    let orders: [&[&str]; 5] =
+        [&["a", "b", LONG], &["b", "a"], &[LONG, "c", "a"], &["c", "b", LONG, "a"], &["a", "b", LONG]];
+    let (mut shape, mut tape) = (Shape::new(&limits()), Tape::new());
+    for fields in orders.into_iter().cycle().take(15) {
+        let schema = schema(fields);
+        let record = fields.iter().map(|name| ((*name).to_owned(), Value::String(format!("of {name}"))));
+        let datum = written(&schema, Value::Record(record.collect()));
+        let plan = Plan::compile(&schema).expect("a valid schema");
+        let document = avro::decode(&datum, &plan, &mut shape, &mut tape, &limits()).expect("a datum");
+        assert!(!document.is_json());
+        assert_eq!((document.root().len(), document.duplicate_keys()), (fields.len(), 0));
+        for ((key, value), name) in document.root().members().zip(fields) {
+            assert_eq!((key, value.as_str()), (*name, Some(format!("of {name}").as_str())));
+            assert_eq!(shape.path(value.field()), format!("$.{name}"));
+        }
+    }
+}
+
 #[test]
 fn avro_of_every_kind_lands_on_the_tape() {
     use apache_avro::types::Value;

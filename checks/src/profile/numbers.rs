@@ -300,6 +300,35 @@ mod tests {
         assert_eq!((s.min, s.max), (0.0, 1.0));
     }
 
+    proptest! {
+        /// As two passes find them, whatever comes first: far values, a large offset with a small spread, many batches.
+        #[test]
+        fn moments_are_those_of_all_numbers(
+            first in prop_oneof![Just(0.0), Just(-1.0), -1e12..1e12f64, Just(1e200)],
+            offset in prop_oneof![Just(0.0), Just(1e9), Just(-3e12)],
+            spread in prop_oneof![Just(1e-3), Just(1.0), Just(1e6)],
+            rest in proptest::collection::vec(-1.0..1.0f64, 0..400),
+        ) {
+            let all: Vec<f64> = std::iter::once(first).chain(rest.iter().map(|x| offset + x * spread)).collect();
+            let mut numbers = Numbers::default();
+            all.iter().for_each(|&x| numbers.add(x));
+            let got = numbers.summary();
+            let n = all.len() as f64;
+            let mean = all[0] + all.iter().map(|x| x - all[0]).sum::<f64>() / n;
+            let m2: f64 = all.iter().map(|x| (x - mean) * (x - mean)).sum();
+            prop_assert_eq!(got.count, all.len() as u64);
+            let scale = all.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+            prop_assert!((got.mean - mean).abs() <= 1e-12 * scale, "mean {} {mean}", got.mean);
+            if m2.is_finite() {
+                // What a mean of this size can be known to counts in every number.
+                let known = n * (1e-15 * scale) * (1e-15 * scale);
+                prop_assert!((got.m2 - m2).abs() <= 1e-9 * m2 + known, "m2 {} {m2}", got.m2);
+            } else {
+                prop_assert_eq!(got.m2, f64::MAX);
+            }
+        }
+    }
+
     #[test]
     fn opposite_ends_of_the_range_stay_finite() {
         let mut numbers = Numbers::default();

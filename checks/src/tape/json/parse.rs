@@ -85,8 +85,7 @@ impl Parser<'_, '_, '_> {
                 if byte != b'"' {
                     return None;
                 }
-                let member = self.builder.expected_key(&mut object, at);
-                let (member, end) = match member {
+                let (member, end) = match self.builder.expected_key(&mut object, at) {
                     Some(member) => member,
                     None => self.other_key(&mut object, at)?,
                 };
