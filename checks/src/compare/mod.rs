@@ -2,7 +2,8 @@
 //!
 //! A change matters when it is both large (a share by a point or more; a distribution by its stability
 //! index, and for numbers by its Kolmogorov-Smirnov distance) and beyond chance. As every field is tried
-//! in several ways, chance is held to 1% for all tries of shares together (Bonferroni).
+//! in several ways, chance is held to 1% for all tries of shares together, and for all distributions
+//! together (Bonferroni).
 
 pub mod json;
 mod shares;
@@ -13,9 +14,9 @@ mod tests;
 use crate::judge::{bins, categories};
 use crate::merge::objects_at_parent;
 use crate::report::{FieldSummary, PaneSummary};
-use crate::stats::{KS_EFFECT_MIN, PSI_EFFECT_MIN, distance, ks_gate, psi_significance};
+use crate::stats::{KS_EFFECT_MIN, PSI_EFFECT_MIN, distance, ks_critical, psi_critical};
 
-use shares::{Shares, critical_z};
+use shares::Shares;
 
 /// Values that a distribution is compared by, on both sides.
 const VALUES_MIN: u64 = 100;
@@ -83,8 +84,7 @@ impl Comparison {
 
 /// Compares two profiles. Neither needs to be as long as the other.
 pub fn compare(a: &PaneSummary, b: &PaneSummary) -> Comparison {
-    let fields = a.fields.len().max(b.fields.len()).max(1);
-    let shares = Shares { critical_z: critical_z(fields), least: SHARE_EFFECT_MIN };
+    let shares = Shares::of(a.fields.len().max(b.fields.len()), SHARE_EFFECT_MIN);
     let mut out = Comparison::default();
     let tried = |side: &PaneSummary| {
         let failed = crate::merge::total(&side.decode_failures);
@@ -166,7 +166,7 @@ fn of_field(a: &FieldSummary, b: &FieldSummary, shares: &Shares, out: &mut Compa
     if a.is_container() && b.is_container() {
         return;
     }
-    match distribution(a, b) {
+    match distribution(a, b, shares.chance) {
         Ok(change) => out.changes.extend(change),
         Err(TooFew) => out.too_few += 1,
     }
@@ -175,7 +175,7 @@ fn of_field(a: &FieldSummary, b: &FieldSummary, shares: &Shares, out: &mut Compa
 /// Too few values on a side.
 struct TooFew;
 
-fn distribution(a: &FieldSummary, b: &FieldSummary) -> Result<Option<Change>, TooFew> {
+fn distribution(a: &FieldSummary, b: &FieldSummary, chance: f64) -> Result<Option<Change>, TooFew> {
     let numbers = |field: &FieldSummary| field.numeric.as_ref().map_or(0, |n| n.count);
     let numeric = numbers(a).saturating_mul(2) > a.scalars() && numbers(b).saturating_mul(2) > b.scalars();
     let (n, m) = if numeric { (numbers(a), numbers(b)) } else { (a.scalars(), b.scalars()) };
@@ -205,8 +205,8 @@ fn distribution(a: &FieldSummary, b: &FieldSummary) -> Result<Option<Change>, To
     };
     let Some(distance) = distance(&counts, numeric) else { return Ok(None) };
     let (n, m) = (n as f64, m as f64);
-    let significant =
-        distance.psi > psi_significance(distance.groups, n, m) && (!numeric || distance.ks > ks_gate(n, m));
+    let significant = distance.psi > psi_critical(chance, distance.groups, n, m)
+        && (!numeric || distance.ks > ks_critical(chance, n, m));
     if !significant {
         return Ok(None);
     }

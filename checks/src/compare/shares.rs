@@ -5,19 +5,21 @@ use statrs::distribution::{ContinuousCDF as _, Normal};
 use super::{Change, Kind, percent};
 use crate::stats::two_proportion_z;
 
-/// How often all tries of shares together may find something where there is nothing.
+/// How often all tries of shares together may find something where there is nothing, and all of distributions.
 const CHANCE: f64 = 0.01;
 /// Tries a field: missing, null, and five types.
 const TRIES: usize = 7;
 
-/// What a difference of shares is held against.
+/// What a difference is held against.
 pub(super) struct Shares {
     pub(super) critical_z: f64,
     pub(super) least: f64,
+    /// The chance that a distribution is held to.
+    pub(super) chance: f64,
 }
 
 /// z that chance exceeds in one of a hundred comparisons of so many fields.
-pub(super) fn critical_z(fields: usize) -> f64 {
+fn critical_z(fields: usize) -> f64 {
     let tries = (fields * TRIES + 1) as f64;
     Normal::standard().inverse_cdf(1.0 - CHANCE / tries / 2.0)
 }
@@ -27,6 +29,12 @@ pub(super) fn share((hits, n): (u64, u64)) -> f64 {
 }
 
 impl Shares {
+    /// Of so many fields; a difference of less than `least` does not matter.
+    pub(super) fn of(fields: usize, least: f64) -> Self {
+        let fields = fields.max(1);
+        Self { critical_z: critical_z(fields), least, chance: CHANCE / fields as f64 }
+    }
+
     /// The change from `a` to `b` (hits of all), if it is beyond chance.
     pub(super) fn change(
         &self,

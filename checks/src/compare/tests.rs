@@ -1,7 +1,5 @@
 //! Two samples of one stream are alike; what is changed is found, and only that.
 
-use proptest::prelude::*;
-
 use super::*;
 use crate::limits::Limits;
 use crate::offline::{Lines, Piece};
@@ -125,12 +123,21 @@ fn a_saved_profile_compares_as_the_data_itself() {
     assert!(json::read_profile(&text.replace("\"hash_version\":1", "\"hash_version\":9")).is_err());
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn two_samples_of_one_stream_do_not_differ(seed in any::<u64>(), n in 30usize..3_000, m in 30usize..3_000) {
+/// Chance is held to a hundredth of the comparisons, small samples included; what else is asked of a change leaves less.
+#[test]
+fn two_samples_of_one_stream_do_not_differ() {
+    let differ = |seed: u64, n: usize, m: usize| {
         let (a, b) = (sample(seed, n, 0, Fault::default()), sample(!seed, m, n, Fault::default()));
-        prop_assert_eq!(matters(&a, &b), vec![]);
-    }
+        matters(&a, &b)
+    };
+    // Beyond the level of one in twenty, which the distance of every field was held to once.
+    assert_eq!(differ(6_713_043_354_572_726_783, 143, 2_852), []);
+    let mut random = Random(1);
+    let mut size = |most: f64| 30 + (random.unit() * most) as usize;
+    let sizes: Vec<(usize, usize)> = (0..300)
+        .map(|at| if at % 2 == 0 { (size(200.0), size(3_000.0)) } else { (size(1_000.0), size(200.0)) })
+        .collect();
+    let found: Vec<_> =
+        (0..).zip(sizes).map(|(seed, (n, m))| differ(seed, n, m)).filter(|f| !f.is_empty()).collect();
+    assert!(found.len() <= 3, "{} of 300: {found:?}", found.len());
 }

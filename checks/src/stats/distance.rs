@@ -78,17 +78,29 @@ fn grouped(counts: &[(f64, f64)], n: f64) -> Vec<(f64, f64)> {
 }
 
 /// What the population stability index of two samples of one distribution exceeds once in a
-/// hundred: it is distributed as chi-squared times (1/n + 1/m) (Yurdakul, 2018).
+/// hundred.
 pub fn psi_significance(groups: usize, n: f64, m: f64) -> f64 {
+    psi_critical(0.01, groups, n, m)
+}
+
+/// What it exceeds by this chance (0 to 1, exclusive): it is distributed as chi-squared times (1/n + 1/m)
+/// (Yurdakul, 2018).
+pub fn psi_critical(chance: f64, groups: usize, n: f64, m: f64) -> f64 {
     let freedom = groups.saturating_sub(1).max(1) as f64;
     // Never fails: the degrees of freedom are positive.
-    ChiSquared::new(freedom).map_or(f64::INFINITY, |chi2| chi2.inverse_cdf(0.99) * (1.0 / n + 1.0 / m))
+    ChiSquared::new(freedom)
+        .map_or(f64::INFINITY, |chi2| chi2.inverse_cdf(1.0 - chance) * (1.0 / n + 1.0 / m))
 }
 
 /// What the Kolmogorov-Smirnov distance of two samples of one distribution exceeds once in twenty.
 /// The bins of a DDSketch are fixed, so it has no sketch error.
 pub fn ks_gate(n: f64, m: f64) -> f64 {
     1.36 * ((n + m) / (n * m)).sqrt()
+}
+
+/// What it exceeds by this chance (0 to 1, exclusive; Smirnov, 1948).
+pub fn ks_critical(chance: f64, n: f64, m: f64) -> f64 {
+    (-(chance / 2.0).ln() / 2.0).sqrt() * ((n + m) / (n * m)).sqrt()
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ mod distance;
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
-pub use distance::{Distance, KS_EFFECT_MIN, PSI_EFFECT_MIN, distance, ks_gate, psi_significance};
+pub use distance::{
+    Distance, KS_EFFECT_MIN, PSI_EFFECT_MIN, distance, ks_critical, ks_gate, psi_critical, psi_significance,
+};
 
 /// Scales the median absolute deviation to a normal distribution's standard deviation.
 pub const MAD_TO_SIGMA: f64 = 1.4826;
