@@ -64,9 +64,7 @@ struct Column {
     array: u64,
 }
 
-/// What every value touches comes first, and then what every new one does: a line of the cache each.
 #[derive(Debug)]
-#[repr(C, align(64))]
 struct Scalars {
     top: Top,
     distinct: Distinct,

@@ -59,9 +59,9 @@ pub(super) fn value_of(index: i32) -> f64 {
     exponent.exp().min(f64::MAX)
 }
 
-/// Moments and bins, growing. What every number touches lies in two lines of the cache.
+/// Moments and bins, growing.
 #[derive(Debug, Default)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub(crate) struct Numbers {
     moments: Moments,
     min: f64,

@@ -10,43 +10,35 @@ use super::hash::{self, Integer, as_integer};
 
 /// Distinct values: sorted hashes, then registers.
 #[derive(Debug, Default)]
-#[repr(C)]
 pub(super) struct Distinct {
-    registers: Vec<u8>,
-    hashes: Vec<u64>,
+    summary: DistinctSummary,
 }
 
 impl Distinct {
     #[inline]
     pub(super) fn add(&mut self, hash: u64) {
-        if self.registers.is_empty() {
+        if self.summary.registers.is_empty() {
             self.add_exact(hash);
         } else {
-            raise(&mut self.registers, hash);
+            raise(&mut self.summary.registers, hash);
         }
     }
 
     fn add_exact(&mut self, hash: u64) {
-        if let Err(at) = self.hashes.binary_search(&hash) {
-            self.hashes.insert(at, hash);
-            if self.hashes.len() > DISTINCT_EXACT_MAX {
-                let mut summary = self.summary();
-                summary.make_dense();
-                *self = Self { registers: summary.registers, hashes: Vec::new() };
+        if let Err(at) = self.summary.hashes.binary_search(&hash) {
+            self.summary.hashes.insert(at, hash);
+            if self.summary.hashes.len() > DISTINCT_EXACT_MAX {
+                self.summary.make_dense();
             }
         }
     }
 
     pub(super) fn summary(&self) -> DistinctSummary {
-        DistinctSummary {
-            precision: DISTINCT_PRECISION,
-            hashes: self.hashes.clone(),
-            registers: self.registers.clone(),
-        }
+        DistinctSummary { precision: DISTINCT_PRECISION, ..self.summary.clone() }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.registers.capacity() + self.hashes.capacity() * size_of::<u64>()
+        self.summary.registers.capacity() + self.summary.hashes.capacity() * size_of::<u64>()
     }
 }
 
@@ -99,21 +91,20 @@ impl Forms {
 ///
 /// What every value touches lies close together: fields are many, and the cache is small.
 #[derive(Debug)]
-#[repr(C)]
 pub(super) struct Top {
+    most: u32,
+    string_bytes: u32,
     /// What is counted; those from `settled` on came since values were pushed out last.
     slots: Vec<Slot>,
+    settled: u32,
     /// By the lowest bits of a hash, open addressing: one more than the index of its slot, 0 where there is none. A
     /// power of two, and at least twice the slots.
     index: Box<[u16]>,
     /// No value that is not counted has occurred more often.
     floor: u64,
-    settled: u32,
-    most: u32,
     /// What the values of the first slots are, and how much of each may have occurred before it was counted. Once
     /// values were pushed out, a new one is told when it comes a second time: most never do.
     told: Vec<Told>,
-    string_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -150,13 +141,13 @@ enum Kept {
 impl Top {
     pub(super) fn new(most: usize, string_bytes: usize) -> Self {
         Self {
+            most: most.clamp(1, usize::from(u16::MAX) / 4) as u32,
+            string_bytes: string_bytes as u32,
             slots: Vec::new(),
+            settled: 0,
             index: Box::default(),
             floor: 0,
-            settled: 0,
-            most: most.clamp(1, usize::from(u16::MAX) / 4) as u32,
             told: Vec::new(),
-            string_bytes,
         }
     }
 
@@ -207,7 +198,7 @@ impl Top {
         }
         if let Some(told) = self.told.get_mut(at) {
             told.error = self.floor;
-            keep(data, &mut told.value, self.string_bytes);
+            keep(data, &mut told.value, self.string_bytes as usize);
         }
     }
 
