@@ -74,6 +74,18 @@ pub fn text(s: &str) -> u64 {
     bytes(s.as_bytes(), Tag::Text)
 }
 
+/// The same of a string that `beyond` begins with: by what follows it a short one is read at once, however long it is.
+#[inline]
+pub(super) fn text_within(s: &str, beyond: &[u8]) -> u64 {
+    match beyond.first_chunk::<16>() {
+        Some(window) if s.len() < 16 => {
+            let both = u128::from_le_bytes(*window) & ((1 << (8 * s.len())) - 1);
+            last((both as u64, (both >> 64) as u64), SEED ^ Tag::Text as u64, s.len())
+        }
+        _ => text(s),
+    }
+}
+
 /// A float that is a whole number of 64 bits.
 pub(super) enum Integer {
     Signed(i64),
@@ -92,18 +104,6 @@ pub(super) fn as_integer(n: f64) -> Option<Integer> {
         n if n == -TWO_63 => Some(Integer::Signed(i64::MIN)),
         n if (TWO_63..2.0 * TWO_63).contains(&n) => Some(Integer::Unsigned(n as u64)),
         _ => None,
-    }
-}
-
-/// The same of a string that `beyond` begins with: by what follows it a short one is read at once, however long it is.
-#[inline]
-pub(super) fn text_within(s: &str, beyond: &[u8]) -> u64 {
-    match beyond.first_chunk::<16>() {
-        Some(window) if s.len() < 16 => {
-            let both = u128::from_le_bytes(*window) & ((1 << (8 * s.len())) - 1);
-            last((both as u64, (both >> 64) as u64), SEED ^ Tag::Text as u64, s.len())
-        }
-        _ => text(s),
     }
 }
 

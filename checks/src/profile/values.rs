@@ -332,7 +332,7 @@ impl Top {
     }
 }
 
-/// The same of booleans that came so often.
+/// What [`Distinct`] and [`Top`] would tell of booleans that came so often.
 pub(super) fn of_booleans(truthy: u64, falsy: u64) -> (DistinctSummary, TopSummary) {
     let (mut distinct, mut values) = (Distinct::default(), Vec::new());
     for (value, count) in [(false, falsy), (true, truthy)].into_iter().filter(|(_, count)| *count > 0) {

@@ -293,9 +293,8 @@ impl<'s, 't> Builder<'s, 't> {
     /// A string that lies in no text of the builder's: it is copied.
     #[inline]
     pub fn copied_str(&mut self, at: Place, value: &str) -> Outcome {
-        self.room(value.len())?;
         let start = self.tape.arena.len() as u32;
-        self.tape.arena.push_str(value);
+        self.add_to_arena(value)?;
         let flags = if value.is_ascii() { STRING_IN_ARENA | STRING_IS_ASCII } else { STRING_IN_ARENA };
         self.scalar(at, Scalar { kind: Kind::Str, flags, bits: pack(start, value.len() as u32) })
     }
@@ -325,6 +324,7 @@ impl<'s, 't> Builder<'s, 't> {
     }
 
     /// Adds a piece of a string that is not in the text as it is.
+    #[inline]
     pub(super) fn add_to_arena(&mut self, piece: &str) -> Outcome {
         self.room(piece.len())?;
         self.tape.arena.push_str(piece);
@@ -407,9 +407,8 @@ impl<'s, 't> Builder<'s, 't> {
         if start < self.text.len() && string.len() <= self.text.len() - start {
             return Ok((start as u32, false));
         }
-        self.room(string.len())?;
         let start = self.tape.arena.len();
-        self.tape.arena.push_str(string);
+        self.add_to_arena(string)?;
         Ok((start as u32, true))
     }
 
