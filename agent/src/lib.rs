@@ -1,8 +1,8 @@
 //! The agent: source -> sample -> decode -> examine -> pane -> send.
 //!
-//! Every reading thread owns what it reads ([`worker`]); what must be asked of brokers and collector is
-//! asked on a thread beside it; one task a thread sends. The path of a record has no lock and no
-//! queue of its own.
+//! Every examining thread owns what it reads ([`worker`]); beside it one thread polls the client and hands over
+//! records in batches ([`source`]), and one asks what must be asked of brokers and collector; one task sends. What is
+//! examined is locked nowhere.
 
 pub mod config;
 pub mod decode;
@@ -32,6 +32,7 @@ use send::{Outbox, Sender, Transport};
 use source::certificates::Certificates;
 use source::consumer::Consumer;
 use source::lookup::Lookup;
+use source::reader::Reader;
 pub use status::AgentStatus;
 use status::Shared;
 use worker::{Event, Parts, Worker};
@@ -163,6 +164,7 @@ fn start_thread(
         shared: shared.clone(),
         outbox,
         consumer,
+        reader: Reader::start(format!("tapline-poll-{thread}"))?,
         decoder: Decoder::new(&config.limits, registry),
         events: heard,
         questions,

@@ -20,10 +20,11 @@ use crate::config::Config;
 use crate::decode::registry::Registry;
 use crate::decode::{Decoder, How};
 use crate::pane::effective_time;
+use crate::source::batch::{headers, view};
 use crate::source::consumer::Consumer;
 use crate::source::properties;
 use crate::status::Shared;
-use crate::worker::{headers, now_ms, view};
+use crate::worker::now_ms;
 
 /// How long a question to the brokers may take, the first one with its connection.
 const TIMEOUT: Duration = Duration::from_secs(15);

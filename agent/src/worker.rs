@@ -1,4 +1,4 @@
-//! One thread of the agent: it alone owns the client, the topics and their panes.
+//! One thread of the agent: it alone owns the topics and their panes, and says what its client fetches.
 //!
 //! To the collector every thread is an agent of its own (`name`, `name-2`, …), since a pane is a
 //! complete snapshot of what one reader saw.
@@ -6,37 +6,32 @@
 mod group;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use checks::record::{Header, RecordView, Timestamp};
 use checks::report::{AgentStats, HASH_VERSION, REPORT_VERSION, Report};
 use checks::rules::CheckSet;
-use rdkafka::Message;
-use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers};
 
 use crate::config::Config;
 use crate::decode::Decoder;
 use crate::send::Outbox;
 use crate::source::TopicPartition;
+use crate::source::batch::Run;
 use crate::source::consumer::Consumer;
 use crate::source::cursor::Step;
 use crate::source::lookup::{Answer, Question};
 use crate::source::reached::Reached;
+use crate::source::reader::{Delivery, Reader};
 use crate::stats;
 use crate::status::Shared;
 use crate::topic::{Reading, Topic};
 use crate::trace::Sightings;
 use group::Group;
 
-/// How long the client is waited for when there is nothing to read.
-const POLL: Duration = Duration::from_millis(20);
-/// Records read before anything else is looked at.
-const BURST: usize = 512;
+/// How long a delivery is waited for before anything else is looked at.
+const WAIT: Duration = Duration::from_millis(20);
 /// How often the watermarks follow the clock, ms.
 const TICK_MS: i64 = 100;
 /// How often ends are looked up, ms: the precision of "caught up".
@@ -70,6 +65,7 @@ pub(crate) struct Parts {
     pub(crate) shared: Arc<Shared>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) consumer: Consumer,
+    pub(crate) reader: Reader,
     pub(crate) decoder: Decoder,
     pub(crate) events: Receiver<Event>,
     pub(crate) questions: Sender<Question>,
@@ -84,12 +80,12 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
     consumer: Consumer,
+    reader: Reader,
     decoder: Decoder,
     events: Receiver<Event>,
     group: Group,
     checks: Arc<CheckSet>,
     topics: HashMap<Arc<str>, Topic, ahash::RandomState>,
-    arrival: Arrival,
     /// Where panes of topics that are gone ended.
     floors: BTreeMap<Arc<str>, i64>,
     sightings: Sightings,
@@ -104,7 +100,8 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { thread, config, boot, shared, outbox, consumer, decoder, events, questions } = parts;
+        let Parts { thread, config, boot, shared, outbox, consumer, reader, decoder, events, questions } =
+            parts;
         let name = if thread == 0 { config.name.clone() } else { format!("{}-{}", config.name, thread + 1) };
         let per_second = config.limits.sightings_per_second / config.threads.max(1);
         Self {
@@ -114,12 +111,12 @@ impl Worker {
             shared,
             outbox,
             consumer,
+            reader,
             decoder,
             events,
             group: Group::new(questions, config.discover_every_ms),
             checks: config.checks.clone(),
             topics: HashMap::default(),
-            arrival: Arrival::default(),
             floors: BTreeMap::new(),
             sightings: Sightings::new(&config.pipelines, per_second),
             is_full: false,
@@ -138,27 +135,16 @@ impl Worker {
             if let Some(deadline) = self.heed_events() {
                 break deadline;
             }
-            // Another one after a renewal of certificates.
-            let client = self.consumer.client.clone();
-            let mut wait = POLL;
-            let mut asked_at = Some(Instant::now());
-            for _ in 0..BURST {
-                match client.poll(wait) {
-                    Some(Ok(message)) => self.read(&message, asked_at.is_some()),
-                    Some(Err(error)) => self.fail(&error),
-                    None => {
-                        // The client also returns at once when it has served something else.
-                        if asked_at.is_some_and(|at| at.elapsed() >= POLL / 2) {
-                            self.quiet_polls += 1;
-                        }
-                        break;
-                    }
-                }
-                (wait, asked_at) = (Duration::ZERO, None);
+            if self.reader.is_resting() {
+                let with_headers = self.topics.values().filter(|topic| topic.needs_headers());
+                let headers_of = with_headers.map(|topic| topic.name.clone()).collect();
+                // Another client after a renewal of certificates.
+                self.reader.go_on(self.consumer.client.clone(), headers_of);
             }
-            let rebalances = client.context().take_rebalances();
-            for rebalance in rebalances {
-                self.rebalance(rebalance, now_ms());
+            self.take_delivery();
+            if self.reader.has_ended() {
+                self.shared.error("kafka", "the thread that polls the Kafka client has ended".to_owned());
+                break Instant::now() + LEAVE;
             }
             self.keep_time(now_ms());
         };
@@ -169,49 +155,90 @@ impl Worker {
     fn heed_events(&mut self) -> Option<Instant> {
         loop {
             match self.events.try_recv() {
-                Ok(Event::Answer(answer)) => self.learn(answer, now_ms()),
+                Ok(Event::Answer(answer)) => {
+                    self.rest();
+                    self.learn(answer, now_ms());
+                }
                 Ok(Event::Acknowledged(positions)) => self.consumer.commit(&positions),
                 Ok(Event::Checks(checks)) => {
+                    self.rest();
                     for topic in self.topics.values_mut() {
                         topic.set_rules(checks.for_topic(&topic.name), now_ms());
                     }
                     self.checks = checks;
                 }
-                Ok(Event::Stop(deadline)) => return Some(deadline),
+                Ok(Event::Stop(deadline)) => {
+                    self.rest();
+                    return Some(deadline);
+                }
                 Err(TryRecvError::Empty) => return None,
                 // Whoever held the handle is gone.
-                Err(TryRecvError::Disconnected) => return Some(Instant::now() + LEAVE),
+                Err(TryRecvError::Disconnected) => {
+                    self.rest();
+                    return Some(Instant::now() + LEAVE);
+                }
             }
         }
     }
 
-    fn read(&mut self, message: &BorrowedMessage<'_>, was_awaited: bool) {
-        self.quiet_polls = 0;
-        let name = message.topic();
-        let Some(topic) = self.topics.get_mut(name) else { return };
-        let arrival_ms = self.arrival.of(message.payload_len(), was_awaited);
-        let headers = if topic.needs_headers() { headers(message) } else { Vec::new() };
-        let record = view(message, name, &headers);
-        let reading = Reading {
-            arrival_ms,
-            oldest_ms: arrival_ms.saturating_sub(self.config.catch_up_ms),
-            is_full: self.is_full,
-            decoder: &mut self.decoder,
-            sightings: &mut self.sightings,
-        };
-        let step = topic.read(&record, reading);
+    /// Until it goes on, nothing is polled, and all that was has been taken.
+    fn rest(&mut self) {
+        while !self.reader.is_resting() {
+            self.reader.ask_to_rest();
+            self.take_delivery();
+        }
+    }
+
+    /// Takes what the reader has, if it has anything within a moment.
+    fn take_delivery(&mut self) {
+        let Some(delivery) = self.reader.next(WAIT) else { return };
+        let Delivery { batch, error, is_quiet, ends_reached, rebalances, .. } = delivery;
+        if is_quiet {
+            self.quiet_polls += 1;
+        } else if !batch.is_empty() || error.is_some() {
+            self.quiet_polls = 0;
+        }
+        for run in batch.runs() {
+            self.read(run);
+        }
+        self.reader.take_back(batch);
+        if let Some(error) = error {
+            self.fail(&error);
+        }
+        if let Some(ends) = ends_reached {
+            self.reached.tell(ends);
+            self.quiet_polls = 0;
+        }
+        for rebalance in rebalances {
+            self.rebalance(rebalance, now_ms());
+        }
+    }
+
+    fn read(&mut self, run: Run<'_>) {
+        let Some(topic) = self.topics.get_mut(run.topic) else { return };
+        for entry in run.entries {
+            let headers = run.headers(entry);
+            let record = run.view(entry, &headers);
+            let reading = Reading {
+                arrival_ms: entry.arrival_ms,
+                oldest_ms: entry.arrival_ms.saturating_sub(self.config.catch_up_ms),
+                is_full: self.is_full,
+                decoder: &mut self.decoder,
+                sightings: &mut self.sightings,
+            };
+            let step = topic.read(&record, reading);
+            if step == Step::Jump {
+                let at = TopicPartition { topic: topic.name.clone(), partition: run.partition };
+                tracing::info!("{at}: older than what is caught up with, going on at the end");
+                self.group.jump(at);
+            }
+        }
         if topic.is_pressing() {
             self.report_at_ms = 0;
-        }
-        if step == Step::Jump {
-            let at = TopicPartition { topic: topic.name.clone(), partition: message.partition() };
-            tracing::info!("{at}: older than what is caught up with, going on at the end");
-            self.group.jump(at);
         }
     }
 
     fn fail(&mut self, error: &KafkaError) {
-        self.quiet_polls = 0;
         match error.rdkafka_error_code() {
             // The place is not (any more) within the partition; the client does not say of which.
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
@@ -279,10 +306,6 @@ impl Worker {
                     topic.reach(at.partition, end);
                 }
             }
-        }
-        if let Some(reached) = self.consumer.client.context().take_ends_reached() {
-            self.reached.tell(reached);
-            self.quiet_polls = 0;
         }
     }
 
@@ -363,62 +386,6 @@ impl Worker {
         }
         positions
     }
-}
-
-/// When records arrive. Of those that lay ready together the clock is read for one in a few: so often it costs as much as
-/// the client.
-#[derive(Debug, Default)]
-struct Arrival {
-    ms: i64,
-    records: u32,
-    bytes: usize,
-}
-
-impl Arrival {
-    /// Records, and bytes of their values, for which the clock is read once: far less than a millisecond's.
-    const RECORDS: u32 = 16;
-    const BYTES: usize = 64 << 10;
-
-    /// When a record of this size arrived that was waited for, or that lay ready; ms since the epoch.
-    fn of(&mut self, bytes: usize, was_awaited: bool) -> i64 {
-        if was_awaited || self.records >= Self::RECORDS || self.bytes >= Self::BYTES {
-            *self = Self { ms: now_ms(), ..Self::default() };
-        }
-        self.records += 1;
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.ms
-    }
-}
-
-/// A message as a record of this topic; its headers are read apart, as few topics need them.
-pub(crate) fn view<'a>(
-    message: &'a BorrowedMessage<'_>,
-    topic: &'a str,
-    headers: &'a [Header<'a>],
-) -> RecordView<'a> {
-    RecordView {
-        topic,
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp: match message.timestamp() {
-            rdkafka::Timestamp::NotAvailable => Timestamp::Missing,
-            rdkafka::Timestamp::CreateTime(ms) => Timestamp::Created(ms),
-            rdkafka::Timestamp::LogAppendTime(ms) => Timestamp::Appended(ms),
-        },
-        key: message.key(),
-        value: message.payload(),
-        headers,
-    }
-}
-
-/// The headers of a message. The client panics on names that are not UTF-8, which a producer is
-/// free to send: then none can be looked at.
-pub(crate) fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Vec<Header<'a>> {
-    let all = || {
-        let headers = message.headers()?;
-        Some(headers.iter().map(|header| Header { name: header.key, value: header.value }).collect())
-    };
-    catch_unwind(AssertUnwindSafe(all)).ok().flatten().unwrap_or_default()
 }
 
 /// Milliseconds since the epoch.

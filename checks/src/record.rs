@@ -1,4 +1,4 @@
-//! A record as it lies in the consumer's batch: borrowed, nothing copied.
+//! A record as it lies in a batch, a file or a fixture: borrowed.
 
 /// What the broker says of a record's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

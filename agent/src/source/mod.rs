@@ -1,6 +1,8 @@
 //! The source: partitions of the group's choosing, read from where they were left, every offset
 //! accounted for.
 //!
+//! - A thread polls the client ([`reader`]) and copies records into batches ([`batch`]); what the client fetches is
+//!   changed while it rests.
 //! - The group's callbacks are only noted ([`context`]); the worker assigns a partition to the
 //!   client once its place is known ([`lookup`], asked on a thread of its own) and gives one up
 //!   after its last report, within a short deadline.
@@ -10,6 +12,7 @@
 //!   restarted agent asks the collector too: after a crash at any moment nothing is lost and
 //!   nothing counted twice. A partition that starts without a place commits it at once.
 
+pub(crate) mod batch;
 pub(crate) mod certificates;
 pub(crate) mod consumer;
 pub(crate) mod context;
@@ -17,6 +20,7 @@ pub mod cursor;
 pub(crate) mod lookup;
 pub mod properties;
 pub(crate) mod reached;
+pub(crate) mod reader;
 pub(crate) mod token;
 
 use std::fmt;

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer as _;
-
 use super::{ENDS_EVERY_MS, Worker};
 use crate::source::TopicPartition;
 use crate::source::consumer::Consumer;
@@ -189,10 +187,6 @@ impl Worker {
     /// Goes on with another client, from where it is in every partition.
     fn renew(&mut self, consumer: Consumer, now_ms: i64) {
         tracing::info!("renewed certificates: going on with a new Kafka client");
-        // What the group was told by callbacks is answered before the client is left.
-        for rebalance in self.consumer.client.context().take_rebalances() {
-            self.rebalance(rebalance, now_ms);
-        }
         let assigned = self.consumer.assigned().cloned().collect();
         self.rebalance(Rebalance::Revoked(assigned), now_ms);
         let old = std::mem::replace(&mut self.consumer, consumer);
