@@ -198,19 +198,9 @@ impl<T> Panes<T> {
         let passed_ms = record_ms.min(own_ms);
         clock.max_record_ms = Some(clock.max_record_ms.map_or(passed_ms, |max| max.max(passed_ms)));
 
-        let oldest = self.open.keys().next().copied();
-        let (start, late) = match (self.covering(record_ms), oldest) {
-            (Some(start), _) => (start, false),
-            (None, Some(oldest)) if self.is_gone(record_ms) => (oldest, true),
-            (None, None) if self.is_gone(record_ms) => {
-                (self.begin_pane(arrival_ms.max(self.floor_ms), begin), true)
-            }
-            // No room, and its own would be the first to go.
-            (None, Some(oldest)) if self.open.len() >= self.open_max && record_ms < oldest => {
-                self.floor_ms = self.floor_ms.max(oldest);
-                (oldest, true)
-            }
-            (None, _) => (self.begin_pane(record_ms, begin), false),
+        let (start, late) = match self.covering(record_ms) {
+            Some(start) => (start, false),
+            None => self.elsewhere(record_ms, arrival_ms, begin),
         };
         let pane = self
             .open
@@ -218,6 +208,21 @@ impl<T> Panes<T> {
             .unwrap_or_else(|| unreachable!("the pane at {start} was just found or begun"));
         pane.cover(partition, offset);
         Placed { pane, late }
+    }
+
+    /// The start of the pane for a record that no open one covers, and whether it is late there.
+    fn elsewhere(&mut self, record_ms: i64, arrival_ms: i64, begin: impl FnOnce() -> T) -> (i64, bool) {
+        let oldest = self.open.keys().next().copied();
+        match oldest {
+            Some(oldest) if self.is_gone(record_ms) => (oldest, true),
+            None if self.is_gone(record_ms) => (self.begin_pane(arrival_ms.max(self.floor_ms), begin), true),
+            // No room, and its own would be the first to go.
+            Some(oldest) if self.open.len() >= self.open_max && record_ms < oldest => {
+                self.floor_ms = self.floor_ms.max(oldest);
+                (oldest, true)
+            }
+            _ => (self.begin_pane(record_ms, begin), false),
+        }
     }
 
     /// Moves the watermark to where the records and the clock allow, and closes the panes behind
@@ -275,7 +280,11 @@ impl<T> Panes<T> {
     }
 
     fn covering(&self, record_ms: i64) -> Option<i64> {
-        let (start, pane) = self.open.range(..=record_ms).next_back()?;
+        // Nearly always the newest one does.
+        let (start, pane) = match self.open.last_key_value()? {
+            newest if *newest.0 <= record_ms => newest,
+            _ => self.open.range(..=record_ms).next_back()?,
+        };
         (record_ms < pane.end_ms).then_some(*start)
     }
 
