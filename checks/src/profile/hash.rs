@@ -74,12 +74,23 @@ pub fn text(s: &str) -> u64 {
     bytes(s.as_bytes(), Tag::Text)
 }
 
+/// What leaves so many of 16 bytes.
+const FIRST_BYTES: [u128; 16] = {
+    let mut masks = [0; 16];
+    let mut count = 0;
+    while count < 16 {
+        masks[count] = (1 << (8 * count)) - 1;
+        count += 1;
+    }
+    masks
+};
+
 /// The same of a string that `beyond` begins with: by what follows it a short one is read at once, however long it is.
 #[inline]
 pub(super) fn text_within(s: &str, beyond: &[u8]) -> u64 {
     match beyond.first_chunk::<16>() {
         Some(window) if s.len() < 16 => {
-            let both = u128::from_le_bytes(*window) & ((1 << (8 * s.len())) - 1);
+            let both = u128::from_le_bytes(*window) & FIRST_BYTES[s.len() % 16];
             last((both as u64, (both >> 64) as u64), SEED ^ Tag::Text as u64, s.len())
         }
         _ => text(s),
