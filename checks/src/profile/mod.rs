@@ -8,6 +8,7 @@ pub mod hash;
 pub mod json;
 mod numbers;
 mod read;
+mod scalars;
 mod times;
 mod unique;
 mod values;
@@ -22,8 +23,8 @@ use crate::merge::{TOP_VALUES_MAX, fold_fields};
 use crate::report::{DistinctSummary, FieldSummary, TextSummary, TopSummary};
 use crate::tape::{Data, Document, Extent, FieldId, PathStep, Shape};
 pub(crate) use numbers::Numbers;
+use scalars::{Scalars, of_booleans};
 use times::{Moment, Times};
-use values::{Distinct, Forms, Top, of_booleans};
 
 pub use numbers::RELATIVE_ERROR;
 pub use read::DistinctEstimate;
@@ -53,7 +54,6 @@ struct Column {
     length_max: u32,
     integer: u64,
     number: u64,
-    numbers: Option<Box<Numbers>>,
     scalars: Option<Box<Scalars>>,
     times: Option<Box<Times>>,
     null: u64,
@@ -62,21 +62,6 @@ struct Column {
     truthy: u64,
     object: u64,
     array: u64,
-}
-
-#[derive(Debug)]
-struct Scalars {
-    top: Top,
-    distinct: Distinct,
-    /// Of the texts of a sample.
-    forms: Option<Box<Forms>>,
-}
-
-impl Scalars {
-    fn new((top_values, string_bytes): (usize, usize)) -> Box<Self> {
-        let top = Top::new(top_values, string_bytes);
-        Box::new(Self { top, distinct: Distinct::default(), forms: None })
-    }
 }
 
 impl Profile {
@@ -145,6 +130,7 @@ impl Profile {
 }
 
 impl Column {
+    /// Each kind has its own way through: the value stays in registers.
     #[inline]
     fn add(
         &mut self,
@@ -154,45 +140,44 @@ impl Column {
         kept: (usize, usize),
         scratch: &mut Vec<u64>,
     ) {
-        let (hash, number) = match data {
+        match data {
             Data::I64(n) => {
                 self.integer += 1;
-                (hash::integer(n), Some(n as f64))
+                if let Some(moment) = Moment::of_integer(n) {
+                    self.time(moment, record_ms);
+                }
+                self.scalars(kept).add_number(hash::integer(n), n as f64, || Data::I64(n), scratch);
             }
             Data::U64(n) => {
                 self.integer += 1;
-                (hash::unsigned(n), Some(n as f64))
+                self.scalars(kept).add_number(hash::unsigned(n), n as f64, || Data::U64(n), scratch);
             }
             Data::F64(n) => {
                 self.number += 1;
-                (hash::float(n), Some(n))
+                if let Some(moment) = Moment::of_float(n) {
+                    self.time(moment, record_ms);
+                }
+                self.scalars(kept).add_number(hash::float(n), n, || Data::F64(n), scratch);
             }
-            Data::Str(s) => {
+            Data::Str(text) => {
                 self.length(extent.characters);
-                (hash::text_within(s, extent.beyond), None)
+                if let Some(moment) = Moment::of_text(text) {
+                    self.time(moment, record_ms);
+                }
+                self.scalars(kept).add_text(hash::text_within(text, extent.beyond), text, scratch);
             }
-            Data::Null | Data::Bool(_) | Data::Object { .. } | Data::Array { .. } => {
-                return self.count(data);
-            }
-        };
-        if let Some(number) = number {
-            self.numbers.get_or_insert_default().add(number);
+            Data::Null | Data::Bool(_) | Data::Object { .. } | Data::Array { .. } => self.count(data),
         }
-        if Moment::may_be(data)
-            && let Some(moment) = Moment::of(data)
-        {
-            self.times.get_or_insert_default().add(moment, record_ms);
-        }
-        let scalars = self.scalars.get_or_insert_with(|| Scalars::new(kept));
-        if Forms::samples(hash)
-            && let Data::Str(text) = data
-        {
-            scalars.forms.get_or_insert_default().add(text, 1);
-        }
-        // What is listed as frequent was counted as different when it came to be listed.
-        if !scalars.top.add(hash, data, scratch) {
-            scalars.distinct.add(hash);
-        }
+    }
+
+    #[inline]
+    fn scalars(&mut self, kept: (usize, usize)) -> &mut Scalars {
+        self.scalars.get_or_insert_with(|| Scalars::new(kept))
+    }
+
+    #[inline(never)]
+    fn time(&mut self, moment: Moment, record_ms: Option<i64>) {
+        self.times.get_or_insert_default().add(moment, record_ms);
     }
 
     /// What is only counted.
@@ -222,13 +207,13 @@ impl Column {
         self.string += 1;
         self.empty += u64::from(characters == 0);
         self.length_max = self.length_max.max(characters);
-        self.length_sum = self.length_sum.saturating_add(characters.into());
+        self.length_sum += u64::from(characters);
     }
 
     /// Different values and the frequent ones among them; booleans, which are counted anyway, come in here only.
     fn values(&self) -> (Option<DistinctSummary>, Option<TopSummary>) {
         let scalars = self.scalars.as_deref();
-        let mut values = (scalars.map(|s| s.distinct.summary()), scalars.map(|s| s.top.summary()));
+        let mut values = (scalars.map(Scalars::distinct), scalars.map(Scalars::top));
         if self.boolean > 0 {
             let (distinct, top) = of_booleans(self.truthy, self.boolean - self.truthy);
             values.0.get_or_insert_default().merge(&distinct);
@@ -248,9 +233,8 @@ impl Column {
             length_max: self.length_max.into(),
             length_sum: self.length_sum,
         };
-        let forms = |s: &Scalars| s.top.forms().or_else(|| s.forms.as_deref().cloned());
-        let forms = self.scalars.as_deref().and_then(forms).unwrap_or_default();
-        let (formats, texts_seen) = forms.summary();
+        let scalars = self.scalars.as_deref();
+        let (formats, texts_seen) = scalars.map(Scalars::forms).unwrap_or_default();
         let (distinct, top) = self.values();
         FieldSummary {
             path: path.to_owned(),
@@ -265,7 +249,7 @@ impl Column {
             object: self.object,
             array: self.array,
             truthy: self.truthy,
-            numeric: self.numbers.as_ref().map(|n| n.summary()),
+            numeric: scalars.filter(|_| self.integer + self.number > 0).map(Scalars::numbers),
             text: (self.string > 0).then_some(text),
             distinct,
             top,
@@ -276,12 +260,8 @@ impl Column {
     }
 
     fn heap_bytes(&self) -> usize {
-        let numbers = self.numbers.as_ref().map_or(0, |n| size_of::<Numbers>() + n.heap_bytes());
-        let scalars = self.scalars.as_ref().map_or(0, |s| {
-            let forms = s.forms.as_ref().map_or(0, |_| size_of::<Forms>());
-            size_of::<Scalars>() + s.distinct.heap_bytes() + s.top.heap_bytes() + forms
-        });
+        let scalars = self.scalars.as_ref().map_or(0, |s| size_of::<Scalars>() + s.heap_bytes());
         let times = self.times.as_ref().map_or(0, |times| size_of::<Times>() + times.heap_bytes());
-        numbers + scalars + times
+        scalars + times
     }
 }

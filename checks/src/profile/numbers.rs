@@ -101,8 +101,18 @@ pub(crate) struct Numbers {
 impl Numbers {
     #[inline]
     pub(crate) fn add(&mut self, x: f64) {
+        self.take(x, 1);
+    }
+
+    /// Takes a number that came so often.
+    pub(super) fn add_many(&mut self, x: f64, times: u64) {
+        self.take(x, times);
+    }
+
+    #[inline(always)]
+    fn take(&mut self, x: f64, times: u64) {
         if !x.is_finite() {
-            self.not_finite += 1;
+            self.not_finite += times;
             return;
         }
         if self.moments.is_empty() {
@@ -114,14 +124,14 @@ impl Numbers {
         if x > self.max {
             self.max = x;
         }
-        self.moments.add(x);
+        self.moments.add(x, times);
         let magnitude = x.abs();
         if magnitude < f64::MIN_POSITIVE {
-            self.zeros += 1;
+            self.zeros += times;
         } else if x > 0.0 {
-            self.positive.add(index_of(magnitude));
+            self.positive.add(index_of(magnitude), times);
         } else {
-            self.negative.add(index_of(magnitude));
+            self.negative.add(index_of(magnitude), times);
         }
     }
 
@@ -172,13 +182,13 @@ impl Moments {
         self.count + self.batch == 0
     }
 
-    /// Takes a finite number; of the first one the mean is known.
+    /// Takes a finite number that came so often; of the first one the mean is known.
     #[inline]
-    fn add(&mut self, x: f64) {
+    fn add(&mut self, x: f64, times: u64) {
         let above = x - self.mean;
         let square = above * above;
-        if square > SQUARE_MAX {
-            return self.add_alone(x);
+        if square > SQUARE_MAX || times > 1 {
+            return self.add_alone(x, times);
         }
         self.above += above;
         self.squares += square;
@@ -199,19 +209,20 @@ impl Moments {
         Self { count, mean: self.mean + mean_above, m2: self.m2, ..Self::default() }
     }
 
-    /// Welford's update.
+    /// Welford's update, for a number that came so often.
     #[cold]
-    fn add_alone(&mut self, x: f64) {
+    fn add_alone(&mut self, x: f64, times: u64) {
         *self = self.whole();
-        self.count += 1;
-        let n = self.count as f64;
+        self.count += times;
+        let times = times as f64;
+        let share = times / self.count as f64;
         let delta = x - self.mean;
         if delta.is_finite() {
-            self.mean += delta / n;
-            self.m2 = (self.m2 + delta * (x - self.mean)).min(f64::MAX);
+            self.mean += delta * share;
+            self.m2 = (self.m2 + delta * (x - self.mean) * times).min(f64::MAX);
         } else {
             // Two numbers near both ends of the range: their difference has no double.
-            self.mean = self.mean * ((n - 1.0) / n) + x / n;
+            self.mean = self.mean * (1.0 - share) + x * share;
             self.m2 = f64::MAX;
         }
     }
@@ -229,25 +240,30 @@ struct Bins {
 
 impl Bins {
     #[inline]
-    fn add(&mut self, index: i32) {
+    fn add(&mut self, index: i32, times: u64) {
         // Below the first one it is far above the last one.
-        match self.counts.get_mut(index.wrapping_sub(self.first) as u32 as usize) {
-            Some(count) if *count < u32::MAX => *count += 1,
-            Some(count) => {
-                *count = 1;
-                self.carry(index, u32::MAX.into());
-            }
-            None => self.add_outside(index),
+        if let Some(count) = self.counts.get_mut(index.wrapping_sub(self.first) as u32 as usize)
+            && let Ok(sum) = (u64::from(*count) + times).try_into()
+        {
+            *count = sum;
+        } else {
+            let at = self.make_room(index);
+            self.count(at, times);
         }
     }
 
-    #[cold]
-    fn carry(&mut self, index: i32, count: u64) {
-        *self.carried.entry(index).or_default() += count;
+    fn count(&mut self, at: usize, times: u64) {
+        let sum = u64::from(self.counts[at]) + times;
+        self.counts[at] = sum.try_into().unwrap_or(1);
+        let carried = sum - u64::from(self.counts[at]);
+        if carried > 0 {
+            *self.carried.entry(self.first + at as i32).or_default() += carried;
+        }
     }
 
+    /// Where an index is counted.
     #[cold]
-    fn add_outside(&mut self, index: i32) {
+    fn make_room(&mut self, index: i32) -> usize {
         const MOST: i32 = BINS_MAX as i32;
         if self.counts.is_empty() {
             self.first = index;
@@ -268,16 +284,13 @@ impl Bins {
             if self.counts.is_empty() {
                 self.counts.push(0);
             }
-            match (u64::from(self.counts[0]) + collapsed).try_into() {
-                Ok(count) => self.counts[0] = count,
-                Err(_) => self.carry(lowest, collapsed),
-            }
+            self.count(0, collapsed);
         }
         let at = (index - self.first) as usize;
         if at >= self.counts.len() {
             self.counts.resize(at + 1, 0);
         }
-        self.counts[at] += 1;
+        at
     }
 
     fn summary(&self) -> Vec<Bin> {
@@ -367,12 +380,12 @@ mod tests {
     #[test]
     fn counts_beyond_32_bits_are_carried() {
         let mut bins = Bins::default();
-        bins.add(5);
+        bins.add(5, 1);
         bins.counts[0] = u32::MAX - 1;
-        (0..3).for_each(|_| bins.add(5));
+        (0..3).for_each(|_| bins.add(5, 1));
         assert_eq!(bins.summary(), [Bin { index: 5, count: u64::from(u32::MAX) + 2 }]);
         // What collapses into the lowest bin takes along what was carried.
-        bins.add(5_000);
+        bins.add(5_000, 1);
         let lowest = 5_001 - BINS_MAX as i32;
         let expected =
             [Bin { index: lowest, count: u64::from(u32::MAX) + 2 }, Bin { index: 5_000, count: 1 }];
@@ -417,7 +430,7 @@ mod tests {
             let mut store = Bins::default();
             let mut all: Vec<Bin> = Vec::new();
             for &index in &indices {
-                store.add(index);
+                store.add(index, 1);
                 match all.binary_search_by_key(&index, |b| b.index) {
                     Ok(i) => all[i].count += 1,
                     Err(i) => all.insert(i, Bin { index, count: 1 }),

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::scalars::Distinct;
 use super::*;
 use crate::report::PaneSummary;
 use crate::rules::{FieldPath, Step};

@@ -7,7 +7,6 @@
 
 use crate::format;
 use crate::report::{FieldSummary, ReasonCount, TimeSummary};
-use crate::tape::Data;
 
 use super::Numbers;
 
@@ -43,33 +42,13 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    /// A first look: most values are no time, nor look like one.
+    /// The time that an integer is, if it is one: most values are none.
     #[inline]
-    pub(super) fn may_be(data: Data<'_>) -> bool {
-        match data {
-            Data::I64(n) => n >= EPOCH_SECONDS.start,
-            Data::F64(n) => n >= EPOCH_SECONDS.start as f64,
-            Data::Str(text) => format::may_be_moment(text.as_bytes()),
-            _ => false,
-        }
+    pub(super) fn of_integer(n: i64) -> Option<Self> {
+        if n < EPOCH_SECONDS.start { None } else { Self::of_large(n) }
     }
 
-    /// The time that a value is, if it is one.
-    pub(super) fn of(data: Data<'_>) -> Option<Self> {
-        match data {
-            Data::I64(n) if n >= EPOCH_SECONDS.start => Self::of_number(n),
-            Data::F64(n) if (EPOCH_SECONDS.start as f64..EPOCH_SECONDS.end as f64).contains(&n) => {
-                Some(Self { form: SECONDS, at_ms: (n * 1_000.0) as i64 })
-            }
-            Data::Str(text) => {
-                let (format, at_ms) = format::moment(text)?;
-                Some(Self { form: usize::from(format == format::Format::DateTime), at_ms })
-            }
-            _ => None,
-        }
-    }
-
-    fn of_number(n: i64) -> Option<Self> {
+    fn of_large(n: i64) -> Option<Self> {
         [(1, SECONDS), (1_000, MILLISECONDS), (1_000_000, MICROSECONDS), (1_000_000_000, NANOSECONDS)]
             .into_iter()
             .find(|(a_second, _)| EPOCH_SECONDS.contains(&(n / a_second)))
@@ -77,6 +56,23 @@ impl Moment {
                 form,
                 at_ms: if a_second == 1 { n * 1_000 } else { n / (a_second / 1_000) },
             })
+    }
+
+    /// The same of another number.
+    #[inline]
+    pub(super) fn of_float(n: f64) -> Option<Self> {
+        let is_one = (EPOCH_SECONDS.start as f64..EPOCH_SECONDS.end as f64).contains(&n);
+        is_one.then_some(Self { form: SECONDS, at_ms: (n * 1_000.0) as i64 })
+    }
+
+    /// The same of a text.
+    #[inline]
+    pub(super) fn of_text(text: &str) -> Option<Self> {
+        if !format::may_be_moment(text.as_bytes()) {
+            return None;
+        }
+        let (format, at_ms) = format::moment(text)?;
+        Some(Self { form: usize::from(format == format::Format::DateTime), at_ms })
     }
 }
 
@@ -130,9 +126,16 @@ impl FieldSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tape::Data;
 
     fn at(data: Data<'_>) -> Option<(&'static str, i64)> {
-        Moment::of(data).map(|moment| (FORMS[moment.form], moment.at_ms))
+        let moment = match data {
+            Data::I64(n) => Moment::of_integer(n),
+            Data::F64(n) => Moment::of_float(n),
+            Data::Str(text) => Moment::of_text(text),
+            _ => None,
+        };
+        moment.map(|moment| (FORMS[moment.form], moment.at_ms))
     }
 
     #[test]
@@ -167,7 +170,7 @@ mod tests {
     #[test]
     fn ages_go_by_the_time_of_the_record() {
         let mut times = Times::default();
-        let moment = |ms| Moment::of(Data::I64(ms)).expect("a time");
+        let moment = |ms| Moment::of_integer(ms).expect("a time");
         times.add(moment(1_764_324_000_000), Some(1_764_324_005_000));
         times.add(moment(1_764_324_002_000), Some(1_764_324_001_000));
         times.add(moment(1_764_324_001_000), None);

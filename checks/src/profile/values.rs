@@ -1,88 +1,10 @@
-//! Scalars of one field: how many different ones, and which are frequent.
+//! Which scalars of one field are frequent.
 
-use crate::format::{self, FORMATS};
-use crate::merge::{DISTINCT_EXACT_MAX, DISTINCT_PRECISION, count_reason, raise};
 use crate::redact::is_sensitive;
-use crate::report::{DistinctSummary, ReasonCount, TopSummary, TopValue};
+use crate::report::{TopSummary, TopValue};
 use crate::tape::Data;
 
-use super::hash::{self, Integer, as_integer};
-
-/// Distinct values: sorted hashes, then registers.
-#[derive(Debug, Default)]
-pub(super) struct Distinct {
-    summary: DistinctSummary,
-}
-
-impl Distinct {
-    #[inline]
-    pub(super) fn add(&mut self, hash: u64) {
-        if self.summary.registers.is_empty() {
-            self.add_exact(hash);
-        } else {
-            raise(&mut self.summary.registers, hash);
-        }
-    }
-
-    fn add_exact(&mut self, hash: u64) {
-        if let Err(at) = self.summary.hashes.binary_search(&hash) {
-            self.summary.hashes.insert(at, hash);
-            if self.summary.hashes.len() > DISTINCT_EXACT_MAX {
-                self.summary.make_dense();
-            }
-        }
-    }
-
-    pub(super) fn summary(&self) -> DistinctSummary {
-        DistinctSummary { precision: DISTINCT_PRECISION, ..self.summary.clone() }
-    }
-
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.summary.registers.capacity() + self.summary.hashes.capacity() * size_of::<u64>()
-    }
-}
-
-/// Of so many different texts one is looked at for its form, where they are too many to keep: which ones depends on
-/// their hashes alone, never on the order in which they come.
-const FORM_SAMPLE: u64 = 32;
-/// A longer text is taken for none of the known forms.
-const FORM_BYTES_MAX: usize = 2_048;
-
-/// Texts by form.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Forms {
-    seen: u64,
-    counts: [u64; FORMATS.len()],
-}
-
-impl Forms {
-    /// Is the text of this hash one of the sample?
-    #[inline]
-    pub(super) fn samples(hash: u64) -> bool {
-        hash.is_multiple_of(FORM_SAMPLE)
-    }
-
-    /// A text that came so often.
-    pub(super) fn add(&mut self, text: &str, count: u64) {
-        self.seen += count;
-        if text.len() <= FORM_BYTES_MAX
-            && let Some(form) = format::recognise(text)
-            && let Some(counted) =
-                FORMATS.iter().position(|(_, f)| *f == form).and_then(|at| self.counts.get_mut(at))
-        {
-            *counted += count;
-        }
-    }
-
-    /// Counts by form, and of how many texts.
-    pub(super) fn summary(&self) -> (Vec<ReasonCount>, u64) {
-        let mut counts = Vec::new();
-        for ((name, _), count) in FORMATS.iter().zip(self.counts).filter(|(_, count)| *count > 0) {
-            count_reason(&mut counts, name, count);
-        }
-        (counts, self.seen)
-    }
-}
+use super::hash::{Integer, as_integer};
 
 /// Frequent values by SpaceSaving (Metwally et al., 2005), but for what is pushed out: not the rarest value each
 /// time, but the rarest quarter at once, which takes no search for every new value. Exact while there are no more
@@ -151,47 +73,51 @@ impl Top {
         }
     }
 
-    /// Takes a scalar; others have no hash. Gives whether it was counted already. What is in `scratch` is of no
-    /// account: it is there so that nothing is allocated.
+    /// Has nothing been pushed out? Then every value is listed, with how often it came.
     #[inline]
-    pub(super) fn add(&mut self, hash: u64, data: Data<'_>, scratch: &mut Vec<u64>) -> bool {
-        match self.find(hash) {
-            Ok(at) => {
-                let Some(slot) = self.slots.get_mut(at) else { return true };
-                slot.upper += 1;
-                let is_second = at >= self.settled as usize && slot.upper == self.floor + 2;
-                if is_second && self.floor > 0 {
-                    self.tell(at, data);
-                }
-                true
-            }
-            Err(place) => {
-                self.enter(hash, place, data, scratch);
-                false
-            }
+    pub(super) fn is_complete(&self) -> bool {
+        self.floor == 0
+    }
+
+    /// Must others be pushed out for a value to be listed?
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.slots.len() >= self.most as usize
+    }
+
+    /// The value of a slot has come again.
+    #[inline]
+    pub(super) fn count<'a>(&mut self, at: usize, data: impl Fn() -> Data<'a>) {
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        slot.upper += 1;
+        if self.floor > 0 && at >= self.settled as usize && slot.upper == self.floor + 2 {
+            self.tell(at, data());
         }
     }
 
-    fn enter(&mut self, hash: u64, place: usize, data: Data<'_>, scratch: &mut Vec<u64>) {
-        let mut place = place;
-        if self.slots.len() >= self.most as usize {
-            self.push_out(scratch);
-            place = self.vacant(hash);
-        } else if 2 * self.slots.len() >= self.index.len() {
-            self.grow();
-            place = self.vacant(hash);
-        }
+    /// Lists a value that was not; others have been pushed out if need be.
+    pub(super) fn enter(&mut self, hash: u64, data: Data<'_>) {
         let at = self.slots.len();
-        self.slots.push(Slot { hash, upper: self.floor + 1 });
-        if let Some(entry) = self.index.get_mut(place) {
-            *entry = at as u16 + 1;
+        if 2 * at >= self.index.len() {
+            self.grow();
         }
-        if self.floor == 0 {
+        self.note(hash, self.vacant(hash));
+        if self.is_complete() {
             self.tell(at, data);
         }
     }
 
+    /// Lists a value, where the index has a place for it.
+    #[inline]
+    pub(super) fn note(&mut self, hash: u64, place: usize) {
+        self.slots.push(Slot { hash, upper: self.floor + 1 });
+        if let Some(entry) = self.index.get_mut(place) {
+            *entry = self.slots.len() as u16;
+        }
+    }
+
     /// Notes what the value of a slot is.
+    #[cold]
     fn tell(&mut self, at: usize, data: Data<'_>) {
         if self.told.len() <= at {
             self.told.resize_with(at + 1, || Told { error: 0, value: Kept::Nothing });
@@ -204,7 +130,7 @@ impl Top {
 
     /// The slot of a hash, or the place in the index where it would be noted.
     #[inline]
-    fn find(&self, hash: u64) -> Result<usize, usize> {
+    pub(super) fn find(&self, hash: u64) -> Result<usize, usize> {
         let mask = self.index.len().wrapping_sub(1);
         let mut place = hash as usize & mask;
         loop {
@@ -241,15 +167,21 @@ impl Top {
         }
     }
 
-    /// Pushes out the rarest quarter, and all that are no more frequent than the most frequent of it.
-    #[cold]
-    fn push_out(&mut self, uppers: &mut Vec<u64>) {
+    /// Pushes out the rarest quarter, and all that are no more frequent than the most frequent of it. What is in
+    /// `uppers` is of no account: it is there so that nothing is allocated.
+    pub(super) fn push_out(&mut self, uppers: &mut Vec<u64>) {
         let count = self.slots.len();
-        uppers.clear();
-        uppers.extend(self.slots.iter().map(|slot| slot.upper));
-        let (_, floor, _) = uppers.select_nth_unstable((count / 4).min(count - 1));
         let is_first = self.floor == 0;
-        self.floor = *floor;
+        // None has come less often than this; where so many have not come again, there is no need to search.
+        let rarest = self.floor + 1;
+        let once = self.slots.iter().filter(|slot| slot.upper == rarest).count();
+        self.floor = if once > count / 4 {
+            rarest
+        } else {
+            uppers.clear();
+            uppers.extend(self.slots.iter().map(|slot| slot.upper));
+            *uppers.select_nth_unstable(count / 4).1
+        };
         let mut kept = 0;
         for at in 0..count {
             // What stays has come at least twice since it was counted: it was told.
@@ -279,18 +211,25 @@ impl Top {
         listed.filter_map(|(at, slot)| Some((*slot, self.told.get(at)?)))
     }
 
-    /// All texts by form, and how many they are; `None` if some are not counted. Those that are cut are not looked at.
-    pub(super) fn forms(&self) -> Option<Forms> {
-        if self.floor > 0 {
-            return None;
-        }
-        let mut forms = Forms::default();
-        for (slot, told) in self.listed() {
-            if let Kept::Text(text) = &told.value {
-                forms.add(text, slot.upper);
-            }
-        }
-        Some(forms)
+    /// Is all of a text listed, if it is?
+    #[inline]
+    pub(super) fn keeps_whole(&self, text: &str) -> bool {
+        text.len() <= self.string_bytes as usize
+    }
+
+    /// What is listed as it came: hash, value, occurrences. Texts that are cut are left out.
+    pub(super) fn listed_whole(&self) -> impl Iterator<Item = (u64, Data<'_>, u64)> {
+        self.listed().filter_map(|(slot, told)| {
+            let data = match &told.value {
+                Kept::Bool(b) => Data::Bool(*b),
+                Kept::I64(n) => Data::I64(*n),
+                Kept::U64(n) => Data::U64(*n),
+                Kept::F64(n) => Data::F64(*n),
+                Kept::Text(text) => Data::Str(text),
+                Kept::Nothing | Kept::Cut(_) | Kept::Hidden => return None,
+            };
+            Some((slot.hash, data, slot.upper))
+        })
     }
 
     pub(super) fn summary(&self) -> TopSummary {
@@ -330,16 +269,6 @@ impl Top {
             + self.told.capacity() * size_of::<Told>()
             + texts.sum::<usize>()
     }
-}
-
-/// What [`Distinct`] and [`Top`] would tell of booleans that came so often.
-pub(super) fn of_booleans(truthy: u64, falsy: u64) -> (DistinctSummary, TopSummary) {
-    let (mut distinct, mut values) = (Distinct::default(), Vec::new());
-    for (value, count) in [(false, falsy), (true, truthy)].into_iter().filter(|(_, count)| *count > 0) {
-        distinct.add(hash::boolean(value));
-        values.push(TopValue { value: value.to_string(), count, error: 0 });
-    }
-    (distinct.summary(), TopSummary { values, floor: 0 })
 }
 
 /// What tells cut strings apart: an ellipsis and 8 digits of the hash.
@@ -411,10 +340,20 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::hash;
     use super::*;
 
     fn add(top: &mut Top, data: Data<'_>) {
-        top.add(hash::scalar(data).unwrap(), data, &mut Vec::new());
+        let hash = hash::scalar(data).unwrap();
+        match top.find(hash) {
+            Ok(at) => top.count(at, || data),
+            Err(_) => {
+                if top.is_full() {
+                    top.push_out(&mut Vec::new());
+                }
+                top.enter(hash, data);
+            }
+        }
     }
 
     fn listed(top: &Top) -> Vec<(String, u64)> {
