@@ -159,16 +159,16 @@ impl<'s, 't> Builder<'s, 't> {
     #[inline]
     pub fn begin_object(&mut self, at: Place) -> Result<Object, DecodeFailure> {
         let field = at.field;
-        let (node, depth) = self.begin(at, Kind::Object)?;
-        Ok(Object { node, field, depth, len: 0, guess: 0, unordered: false })
+        let node = self.begin(at, Kind::Object)?;
+        Ok(Object { node, field, depth: self.depth, len: 0, guess: 0, unordered: false })
     }
 
     /// Begins an array.
     #[inline]
     pub fn begin_array(&mut self, at: Place) -> Result<Array, DecodeFailure> {
         let field = at.field;
-        let (node, depth) = self.begin(at, Kind::Array)?;
-        Ok(Array { node, field, depth, len: 0, element: None })
+        let node = self.begin(at, Kind::Array)?;
+        Ok(Array { node, field, depth: self.depth, len: 0, element: None })
     }
 
     /// Where the next member of an object goes.
@@ -197,16 +197,20 @@ impl<'s, 't> Builder<'s, 't> {
         Ok(self.member(object, place))
     }
 
-    /// The same where the text goes on from `start` with the key that is expected next, a quote and a colon: gives the
-    /// end of them too.
+    /// The same where the text from `start` on, of which these are the next bytes, is the key that is expected, a quote
+    /// and a colon: gives the end of them too.
     #[inline(always)]
-    pub(super) fn expected_key(&mut self, object: &mut Object, start: usize) -> Option<(Place, usize)> {
+    pub(super) fn expected_key(
+        &mut self,
+        object: &mut Object,
+        start: u32,
+        text: [u64; 2],
+    ) -> Option<(Place, u32)> {
         let child = self.shape.expected(object.field, object.guess)?;
-        let end = child.key.end_within(self.text.as_bytes(), start)?;
-        let key_len = (end - start) as u32 - 2;
-        let place = Place { field: child.field, key: start as u32, key_len, flags: 0, depth: 0 };
+        let len = child.len_within(text)?;
+        let place = Place { field: child.field, key: start, key_len: len - 2, flags: 0, depth: 0 };
         object.guess += 1;
-        Some((self.member(object, place), end))
+        Some((self.member(object, place), start + len))
     }
 
     /// The same as [`Self::key`] for what was [added to the arena](Self::add_to_arena) from `start` on.
@@ -340,12 +344,37 @@ impl<'s, 't> Builder<'s, 't> {
     #[inline(always)]
     pub(super) fn scalar(&mut self, at: Place, value: Scalar) -> Outcome {
         if self.tape.nodes.len() >= self.nodes_max || at.depth != self.depth {
-            return Err(self.refused(&at));
+            return Err(self.refused(at.depth));
         }
         self.vacant = self.vacant.wrapping_sub(1);
         let (Scalar { kind, flags, bits }, Place { field, key, key_len, flags: key_flags, .. }) = (value, at);
         self.tape.nodes.push(Node { field, key, key_len, kind, flags: flags | key_flags, bits });
         Ok(())
+    }
+
+    /// Makes a value of the null that was written last.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, value: Scalar) {
+        if let Some(node) = self.tape.nodes.last_mut() {
+            debug_assert_eq!(node.kind, Kind::Null);
+            node.kind = value.kind;
+            node.flags |= value.flags;
+            node.bits = value.bits;
+        }
+    }
+
+    /// Begins an object in place of it.
+    #[inline(always)]
+    pub(super) fn fill_object(&mut self) -> Result<Object, DecodeFailure> {
+        let (node, field) = self.begin_filled(Kind::Object)?;
+        Ok(Object { node, field, depth: self.depth, len: 0, guess: 0, unordered: false })
+    }
+
+    /// Begins an array in place of it.
+    #[inline(always)]
+    pub(super) fn fill_array(&mut self) -> Result<Array, DecodeFailure> {
+        let (node, field) = self.begin_filled(Kind::Array)?;
+        Ok(Array { node, field, depth: self.depth, len: 0, element: None })
     }
 
     /// The record, if it is one whole value.
@@ -357,16 +386,28 @@ impl<'s, 't> Builder<'s, 't> {
         Ok(Document { tape: self.tape, text: self.text })
     }
 
-    /// The node of a container, and how deep it is.
+    /// The node of a container.
     #[inline]
-    fn begin(&mut self, at: Place, kind: Kind) -> Result<(u32, u32), DecodeFailure> {
+    fn begin(&mut self, at: Place, kind: Kind) -> Result<u32, DecodeFailure> {
         if self.depth >= self.nesting_max {
             return Err(self.too_deep());
         }
         let node = self.tape.nodes.len() as u32;
         self.scalar(at, Scalar { kind, flags: 0, bits: 0 })?;
         self.depth += 1;
-        Ok((node, self.depth))
+        Ok(node)
+    }
+
+    /// The node of a container in place of the null that was written last, and its field.
+    #[inline]
+    fn begin_filled(&mut self, kind: Kind) -> Result<(u32, FieldId), DecodeFailure> {
+        if self.depth >= self.nesting_max {
+            return Err(self.too_deep());
+        }
+        self.fill(Scalar { kind, flags: 0, bits: 0 });
+        self.depth += 1;
+        let node = self.tape.nodes.len().saturating_sub(1);
+        Ok((node as u32, self.tape.nodes.last().map_or(FieldId::FOLDED, |node| node.field)))
     }
 
     #[cold]
@@ -389,8 +430,8 @@ impl<'s, 't> Builder<'s, 't> {
     }
 
     #[cold]
-    fn refused(&self, at: &Place) -> DecodeFailure {
-        if at.depth != self.depth {
+    fn refused(&self, depth: u32) -> DecodeFailure {
+        if depth != self.depth {
             return misuse("into a container while another one in it is open");
         }
         DecodeFailure::new(reason::TOO_LARGE, format!("more than {} values", self.nodes_max))

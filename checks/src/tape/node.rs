@@ -72,9 +72,9 @@ impl Scalar {
     }
 
     /// A string, as it lies in the text.
-    pub(super) fn text(at: std::ops::Range<usize>, is_ascii: bool) -> Self {
+    pub(super) fn text(start: u32, len: u32, is_ascii: bool) -> Self {
         let flags = if is_ascii { STRING_IS_ASCII } else { 0 };
-        Self { kind: Kind::Str, flags, bits: pack(at.start as u32, at.len() as u32) }
+        Self { kind: Kind::Str, flags, bits: pack(start, len) }
     }
 }
 

@@ -99,6 +99,24 @@ struct Field {
 pub(super) struct Child {
     pub(super) field: FieldId,
     pub(super) key: Written,
+    /// Ones where the key has its bytes.
+    mask: [u64; 2],
+}
+
+impl Child {
+    fn new(field: FieldId, key: &str) -> Self {
+        let key = Written::new(key);
+        let mask = u128::MAX.checked_shr(128 - 8 * key.len).unwrap_or(0);
+        Self { field, key, mask: words(mask) }
+    }
+
+    /// How long its key is as written, if a text begins with it, of which these are the first bytes.
+    #[inline(always)]
+    pub(super) fn len_within(&self, text: [u64; 2]) -> Option<u32> {
+        let low = text[0] & self.mask[0] ^ self.key.bytes[0];
+        let high = text[1] & self.mask[1] ^ self.key.bytes[1];
+        (low | high == 0).then_some(self.key.len)
+    }
 }
 
 /// How nearly all JSON has a key: with the quote and the colon behind it. Two are the same key if they are equal and not
@@ -107,40 +125,32 @@ pub(super) struct Child {
 pub(super) struct Written {
     /// Bytes of all that; 0 where the key needs escapes, or is too long to be looked at so.
     len: u32,
-    /// The first sixteen of them, and zeros where they are fewer.
-    head: [u64; 2],
+    /// All of them, and zeros up to sixteen.
+    bytes: [u64; 2],
 }
 
 impl Written {
     pub(super) fn new(key: &str) -> Self {
         let is_plain = !key.bytes().any(|b| matches!(b, b'"' | b'\\' | 0..0x20));
-        let len = if is_plain && key.len() <= 14 { key.len() + 2 } else { 0 };
+        if !is_plain || key.len() > 14 {
+            // Its mask is zero, and no text that is masked so equals this.
+            return Self { len: 0, bytes: [1, 0] };
+        }
         let mut written = [0; 16];
-        for (to, from) in written.iter_mut().zip(key.bytes().chain(*b"\":")).take(len) {
+        for (to, from) in written.iter_mut().zip(key.bytes().chain(*b"\":")) {
             *to = from;
         }
-        let all = u128::from_le_bytes(written);
-        Self { len: len as u32, head: [all as u64, (all >> 64) as u64] }
+        Self { len: key.len() as u32 + 2, bytes: words(u128::from_le_bytes(written)) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
+}
 
-    /// Where it ends in a text that has it from `start` on.
-    #[inline]
-    pub(super) fn end_within(&self, text: &[u8], start: usize) -> Option<usize> {
-        let text = text.get(start..)?;
-        // A value and what ends it follow: of eight bytes less, it is not worth to look at each.
-        let first = u64::from_le_bytes(*text.first_chunk()?);
-        let differs = if self.len <= 8 {
-            (first ^ self.head[0]) << (64 - 8 * self.len.max(1))
-        } else {
-            let second = u64::from_le_bytes(*text.get(8..)?.first_chunk()?);
-            (first ^ self.head[0]) | (second ^ self.head[1]) << (128 - 8 * self.len)
-        };
-        (self.len != 0 && differs == 0).then_some(start + self.len as usize)
-    }
+/// The lower and the upper half.
+fn words(all: u128) -> [u64; 2] {
+    [all as u64, (all >> 64) as u64]
 }
 
 #[derive(Debug)]
@@ -386,7 +396,7 @@ impl Shape {
         match key {
             Some(key) => {
                 let position = children.len() as u32;
-                children.push(Child { field: id, key: Written::new(&key) });
+                children.push(Child::new(id, &key));
                 if let Some(by_key) = &mut field.by_key {
                     by_key.insert(key, position);
                 } else if children.len() > SCANNED_CHILDREN {

@@ -141,10 +141,24 @@ fn expected_keys_are_those_that_need_no_escapes() {
     assert!(got[0].is_some() && got[1].is_none() && got[2] == got[0]);
 }
 
+/// Keys that begin alike, of all lengths, also where the text ends behind them.
+#[test]
+fn expected_keys_are_whole_ones() {
+    let keys: Vec<String> = (0..20).map(|len| "abcdefghijklmnopqrstuvwxyz"[..len].to_owned()).collect();
+    for first in &keys {
+        let others = keys.iter().flat_map(|key| [key.clone(), format!("{key}!")]);
+        let texts: Vec<String> =
+            [first.clone()].into_iter().chain(others).map(|key| format!("{{\"{key}\":1}}")).collect();
+        hold(&texts).unwrap();
+        assert!(read_all(&texts, parse::document).iter().all(Option::is_some));
+    }
+}
+
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
         "-?[0-9]{1,22}(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?",
         "-?(0|[1-9][0-9]{0,17})(\\.[0-9]{1,9})?",
+        "-?[0-9]{0,8}\\.?[0-9]{0,7}[eE]?[0-9]{0,1}",
         "[-+0-9.eE]{1,12}",
         any::<f64>().prop_map(|n| format!("{n:e}")),
         any::<u64>().prop_map(|n| n.to_string()),
@@ -156,6 +170,7 @@ fn string() -> impl Strategy<Value = String> {
     prop_oneof![
         r#""([a-zä"\\/bfnrtu0-9dDcC]{0,12})""#,
         r#""(\\[u"\\/bfnrt]|\\u[dD][89abcdAB][0-9]{2}|[a-z€]{1,9}){0,6}""#,
+        r#""[ -!#-\[\]-~]{0,33}["\\é€\x7f\x01\x1f]{0,2}[ -~ä]{0,17}""#,
         any::<String>().prop_map(|s| format!("\"{s}\"")),
         any::<String>().prop_map(|s| serde_json::Value::from(s).to_string()),
     ]
@@ -163,6 +178,17 @@ fn string() -> impl Strategy<Value = String> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn runs_end_where_they_should(
+        bytes in prop::array::uniform16(prop_oneof![any::<u8>(), prop::sample::select(b"\"\\ !#[]\x00\x1f\x7f\x80\xa2\xdc\xff".to_vec())]),
+    ) {
+        let is_end = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+        let words = [0, 8].map(|at| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()));
+        let position = |is_it: &dyn Fn(&u8) -> bool| bytes.iter().position(is_it).map(|at| at as u32);
+        prop_assert_eq!(parse::first(words, |word| parse::ends(word) & !word), position(&is_end));
+        prop_assert_eq!(parse::first(words, |word| parse::ends(word) | word), position(&|byte| is_end(byte) || !byte.is_ascii()));
+    }
 
     #[test]
     fn numbers_and_strings_are_the_same(
